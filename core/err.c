@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Error values, and the one table that says how each looks over HTTP. */
+#include "core/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct err_http http_table[ERR_CODES] = {
+	[ERR_NONE] = {200, "none", "No error"},
+	[ERR_INTERNAL] = {500, "internal", "Internal error"},
+	[ERR_SYSTEM] = {500, "internal", "Internal error"},
+	[ERR_CONFIG] = {500, "internal", "Internal error"},
+	[ERR_DB_LOST] = {503, "database-unavailable", "The database is not reachable"},
+	[ERR_DB_REFUSED] = {500, "database-refused", "The database refused the statement"},
+	[ERR_BROKER_LOST] = {503, "broker-unavailable", "The broker is not reachable"},
+	[ERR_DECODE] = {400, "malformed", "Malformed input"},
+	[ERR_REQUEST] = {400, "bad-request", "Malformed request"},
+	[ERR_UNAUTHORIZED] = {401, "unauthorized", "A valid bearer token is required"},
+	[ERR_FORBIDDEN] = {403, "forbidden", "The token's role does not allow this"},
+	[ERR_NOT_FOUND] = {404, "not-found", "No such resource"},
+	[ERR_METHOD] = {405, "method-not-allowed", "The resource does not know this method"},
+	[ERR_CONFLICT] = {409, "conflict", "The resource's state does not allow this"},
+	[ERR_TOO_LARGE] = {413, "too-large", "The request is too large"},
+	[ERR_INVALID] = {422, "invalid", "A value is out of its bounds"},
+	[ERR_OVERLOADED] = {503, "overloaded", "Too many requests at once"},
+};
+
+bool err_set(struct err *e, enum err_code code, const char *fmt, ...)
+{
+	if (e != NULL) {
+		va_list ap;
+		e->code = code;
+		va_start(ap, fmt);
+		vsnprintf(e->detail, sizeof(e->detail), fmt, ap);
+		va_end(ap);
+	}
+	return false;
+}
+
+bool err_prefix(struct err *e, const char *fmt, ...)
+{
+	if (e != NULL) {
+		char was[sizeof(e->detail)];
+		va_list ap;
+		memcpy(was, e->detail, sizeof(was));
+		va_start(ap, fmt);
+		int n = vsnprintf(e->detail, sizeof(e->detail), fmt, ap);
+		va_end(ap);
+		if (n >= 0 && (size_t)n < sizeof(e->detail))
+			snprintf(e->detail + n, sizeof(e->detail) - (size_t)n, "%s", was);
+	}
+	return false;
+}
+
+const struct err_http *err_http(enum err_code code)
+{
+	if ((int)code < 0 || code >= ERR_CODES)
+		code = ERR_INTERNAL;
+	return &http_table[code];
+}

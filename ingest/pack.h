@@ -48,7 +48,7 @@ struct reading {
 	int16_t probe;
 	uint16_t has;	/* bit c: channel c is present */
 	uint16_t flags; /* enum reading_flag */
-	bool late_by_policy; /* ts out of the accepted window: not to be stored as a reading, see pack.rejected */
+	bool out_of_window; /* ts outside the accepted window: not to be stored as a reading, see pack.rejected */
 	double number[CH_NUMBERS];
 	bool boolean[CHANNELS - CH_NUMBERS];
 	const char *extra; /* JSON object in the arena with every other record of this probe and moment, or NULL */
@@ -71,7 +71,7 @@ struct pack {
 	bool wants_receipt; /* record rr = true */
 	bool has_clock;
 	int64_t clock; /* microseconds, what the device's clock said when it sent the pack */
-	size_t rejected;      /* readings with late_by_policy set */
+	size_t rejected;      /* readings with out_of_window set */
 	struct err rejected_why; /* "clock: 3 of 37 samples: first 1970-01-01T00:00:10Z is more than 400 days ..." */
 };
 

@@ -25,13 +25,13 @@ struct mqtt_options {
 	const char *host; /* name or address, or the absolute path of a Unix socket (then port 0) */
 	int port;
 	const char *client_id;
-	const char *username, *password;     /* NULL: none */
-	const char *ca_file;		     /* PEM; NULL: clear text, for loopback and Unix sockets only */
-	const char *cert_file, *key_file;    /* PEM; NULL: no client certificate */
-	int keepalive;			     /* seconds, 5..65535 */
-	uint32_t session_expiry;	     /* seconds that the broker keeps the session; 0: ends with the connection */
-	uint16_t receive_maximum;	     /* QoS 1 messages the broker may send before an acknowledgement; 0: default */
-	bool hold_acks;			     /* see above */
+	const char *username, *password;  /* NULL: none */
+	const char *ca_file;              /* PEM; NULL: clear text, for loopback and Unix sockets only */
+	const char *cert_file, *key_file; /* PEM; NULL: no client certificate */
+	int keepalive;                    /* seconds, 5..65535 */
+	uint32_t session_expiry;          /* seconds that the broker keeps the session; 0: ends with the connection */
+	uint16_t receive_maximum;         /* QoS 1 messages the broker may send before an acknowledgement; 0: default */
+	bool hold_acks;                   /* see above */
 	double reconnect_first, reconnect_limit; /* seconds; 0: 0.5 and 30 */
 };
 
@@ -46,13 +46,13 @@ struct mqtt_message {
 };
 
 enum mqtt_event_type {
-	MQTT_CONNECTED,	 /* CONNACK success: subscribe, publish */
+	MQTT_CONNECTED,  /* CONNACK success: subscribe, publish */
 	MQTT_SUBSCRIBED, /* `reason` is the worst of the granted codes: >= 0x80 is a refusal */
-	MQTT_MESSAGE,	 /* `message`, valid during the callback */
-	MQTT_IDLE,	 /* nothing more to read for now: the messages since the last MQTT_IDLE are a natural batch */
-	MQTT_PUBLISHED,	 /* QoS 1 acknowledged by the broker: `mid`, `reason` (0, 0x10 no subscriber, >= 0x80 refused) */
-	MQTT_RELEASED,	 /* every held acknowledgement was handed to the kernel */
-	MQTT_LOST,	 /* connection gone, `why`; a reconnect follows by itself unless mqtt_stop() was called */
+	MQTT_MESSAGE,    /* `message`, valid during the callback */
+	MQTT_IDLE,       /* nothing more to read for now: the messages since the last MQTT_IDLE are a natural batch */
+	MQTT_PUBLISHED, /* QoS 1 acknowledged by the broker: `mid`, `reason` (0, 0x10 no subscriber, >= 0x80 refused) */
+	MQTT_RELEASED,  /* every held acknowledgement was handed to the kernel */
+	MQTT_LOST,      /* connection gone, `why`; a reconnect follows by itself unless mqtt_stop() was called */
 };
 
 struct mqtt_event {
@@ -88,7 +88,7 @@ struct mqtt_publish {
 	int qos;
 	const char *content_type;   /* NULL: none */
 	const char *response_topic; /* NULL: none */
-	uint32_t expiry;	    /* seconds; 0: none */
+	uint32_t expiry;            /* seconds; 0: none */
 };
 /* *mid (may be NULL) is what MQTT_PUBLISHED will carry. Fails with ERR_BROKER_LOST while not connected: nothing is
  * queued for later. QoS 1 messages without MQTT_PUBLISHED are forgotten when the connection is lost. */

@@ -10,9 +10,17 @@
 #include "core/err.h"
 
 #define TOPIC_SERIAL_MAX 64
-#define TOPIC_MAX	 96 /* longest topic of ours with its NUL: "cf/v1/" + serial + "/" + leaf */
+#define TOPIC_MAX        96 /* longest topic of ours with its NUL: "cf/v1/" + serial + "/" + leaf */
 
-enum topic_leaf { TOPIC_TELEMETRY, TOPIC_STATUS, TOPIC_REPLY, TOPIC_COMMAND, TOPIC_RECEIPT, TOPIC_CONFIG, TOPIC_LEAVES };
+enum topic_leaf {
+	TOPIC_TELEMETRY,
+	TOPIC_STATUS,
+	TOPIC_REPLY,
+	TOPIC_COMMAND,
+	TOPIC_RECEIPT,
+	TOPIC_CONFIG,
+	TOPIC_LEAVES
+};
 
 struct topic {
 	enum topic_leaf leaf;

@@ -9,7 +9,7 @@
 
 struct backoff {
 	double first, limit; /* seconds */
-	double next;	     /* seconds; 0 before the first failure */
+	double next;         /* seconds; 0 before the first failure */
 };
 
 /* The wait after one more failure, at least half of the step it stands for. */

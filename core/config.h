@@ -14,25 +14,25 @@
 
 #define CONFIG_FILE_DEFAULT "/etc/coldfleet/coldfleet.ini"
 #define CONFIG_ORIGIN_MAX   160
-#define CONFIG_TEXT_MAX	    512
+#define CONFIG_TEXT_MAX     512
 
 enum config_type {
-	CONFIG_TEXT,	 /* char[CONFIG_TEXT_MAX] */
-	CONFIG_INT,	 /* int64_t */
-	CONFIG_BOOL,	 /* bool: yes/no, true/false, on/off, 1/0 */
-	CONFIG_SECONDS,	 /* double: "1.5", "250ms", "30s", "10m", "2h", "400d" */
-	CONFIG_BYTES,	 /* int64_t: "65536", "64KiB", "2MiB", "1GiB" */
+	CONFIG_TEXT,     /* char[CONFIG_TEXT_MAX] */
+	CONFIG_INT,      /* int64_t */
+	CONFIG_BOOL,     /* bool: yes/no, true/false, on/off, 1/0 */
+	CONFIG_SECONDS,  /* double: "1.5", "250ms", "30s", "10m", "2h", "400d" */
+	CONFIG_BYTES,    /* int64_t: "65536", "64KiB", "2MiB", "1GiB" */
 	CONFIG_LOG_LEVEL /* enum log_level */
 };
 
 struct config_item {
 	const char *key; /* "section.name" */
 	enum config_type type;
-	size_t offset;	      /* of the value within the daemon's struct */
+	size_t offset;        /* of the value within the daemon's struct */
 	const char *fallback; /* the default, as one would write it in the file */
 	double min, max;      /* bounds of numbers; both 0: none */
-	bool reload;	      /* SIGHUP may change it */
-	bool secret;	      /* --check-config shows only whether it is set */
+	bool reload;          /* SIGHUP may change it */
+	bool secret;          /* --check-config shows only whether it is set */
 	const char *help;
 };
 

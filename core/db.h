@@ -29,9 +29,9 @@ struct statement {
 };
 
 struct db_options {
-	const char *name;      /* object name in logs: "lane-3-db" */
-	const char *conninfo;  /* libpq URI or keywords; a host is resolved blocking, so prefer an address or a socket */
-	const char *setup;     /* SQL run on each connect before preparing, may be NULL ("SET ...; LISTEN ...") */
+	const char *name;     /* object name in logs: "lane-3-db" */
+	const char *conninfo; /* libpq URI or keywords; a host is resolved blocking, so prefer an address or a socket */
+	const char *setup;    /* SQL run on each connect before preparing, may be NULL ("SET ...; LISTEN ...") */
 	const struct statement *const *statements; /* prepared on connect; array is borrowed */
 	size_t statement_count;
 	double reply_timeout; /* seconds a segment may wait for its results before the connection is dropped */
@@ -39,8 +39,8 @@ struct db_options {
 };
 
 enum db_event {
-	DB_UP,	   /* connected, statements prepared: queries may be sent */
-	DB_LOST,   /* every query and segment in flight has had its callback; a reconnect is under way; `text` says why */
+	DB_UP,   /* connected, statements prepared: queries may be sent */
+	DB_LOST, /* every query and segment in flight has had its callback; a reconnect is under way; `text` says why */
 	DB_NOTIFY, /* LISTENed channel: `text` */
 };
 typedef void db_event_cb(struct db *db, enum db_event event, const char *text, void *arg);

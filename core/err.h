@@ -10,21 +10,21 @@
 
 enum err_code {
 	ERR_NONE,
-	ERR_INTERNAL,	  /* a bug of ours, or memory ran out */
-	ERR_SYSTEM,	  /* a system call failed; detail names it and its reason */
-	ERR_CONFIG,	  /* a configuration value is wrong */
-	ERR_DB_LOST,	  /* no connection to PostgreSQL, or it broke: try again later */
-	ERR_DB_REFUSED,	  /* PostgreSQL refused the statement; detail carries its message */
+	ERR_INTERNAL,     /* a bug of ours, or memory ran out */
+	ERR_SYSTEM,       /* a system call failed; detail names it and its reason */
+	ERR_CONFIG,       /* a configuration value is wrong */
+	ERR_DB_LOST,      /* no connection to PostgreSQL, or it broke: try again later */
+	ERR_DB_REFUSED,   /* PostgreSQL refused the statement; detail carries its message */
 	ERR_BROKER_LOST,  /* no connection to the broker, or it broke */
-	ERR_DECODE,	  /* bytes from outside are not what their contract says */
-	ERR_REQUEST,	  /* a request is malformed */
+	ERR_DECODE,       /* bytes from outside are not what their contract says */
+	ERR_REQUEST,      /* a request is malformed */
 	ERR_UNAUTHORIZED, /* no token, or not a valid one */
-	ERR_FORBIDDEN,	  /* a valid token without the role */
+	ERR_FORBIDDEN,    /* a valid token without the role */
 	ERR_NOT_FOUND,
-	ERR_METHOD,	/* the path exists, the method does not */
-	ERR_CONFLICT,	/* the state of the object does not allow it */
-	ERR_TOO_LARGE,	/* over a limit on size */
-	ERR_INVALID,	/* well-formed, but a value is out of its bounds */
+	ERR_METHOD,     /* the path exists, the method does not */
+	ERR_CONFLICT,   /* the state of the object does not allow it */
+	ERR_TOO_LARGE,  /* over a limit on size */
+	ERR_INVALID,    /* well-formed, but a value is out of its bounds */
 	ERR_OVERLOADED, /* a limit on concurrency or rate was reached */
 	ERR_CODES
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A daemon's metrics: one table `[M_ROWS] = {name, type, help}`, indexed by the daemon's own enum, and the Prometheus
- * text exposition of it. Counters and gauges are doubles; histograms have fixed buckets for seconds (100 us .. 60 s). */
+ * text exposition of it. Counters and gauges are doubles; histograms have fixed buckets for seconds (100 us .. 60 s).
+ */
 #ifndef COLDFLEET_CORE_METRICS_H
 #define COLDFLEET_CORE_METRICS_H
 
@@ -12,7 +13,7 @@
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_SECONDS };
 
 struct metric_def {
-	const char *name;   /* "coldfleet_ingest_messages_total" */
+	const char *name; /* "coldfleet_ingest_messages_total" */
 	enum metric_type type;
 	const char *help;
 	const char *labels; /* "reason=\"clock\"" or NULL; rows of one name follow each other */

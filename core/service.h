@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "core/config.h"
+#include "core/log.h"
 #include "core/metrics.h"
 
 struct service;
@@ -40,7 +41,8 @@ struct metrics *service_metrics(const struct service *s);
 /* A part that must be up before the service is ready ("database", "broker"). Returns its number; starts as down. */
 size_t service_part(struct service *s, const char *name);
 void service_part_up(struct service *s, size_t part, bool up);
-/* True when every part is up and no stop was asked for; else `why` (may be NULL) gets words, e.g. "database is down". */
+/* True when every part is up and no stop was asked for; else `why` (may be NULL) gets words, e.g. "database is down".
+ */
 bool service_ready(const struct service *s, char *why, size_t why_size);
 
 /* `stop` is called once when a stop is asked for: let go of sources, finish what is in flight, then call
@@ -56,15 +58,29 @@ int service_run(struct service *s);
 /* The rows of the configuration table that every daemon has: put them first in yours, and `struct service_config
  * service;` first in your struct (its offset is 0). */
 struct service_config {
-	int log_level;			  /* enum log_level */
-	double stop_timeout;		  /* seconds */
-	char monitor[CONFIG_TEXT_MAX];	  /* "127.0.0.1:9641", "unix:/run/…", empty: none */
+	enum log_level log_level;
+	double stop_timeout;           /* seconds */
+	char monitor[CONFIG_TEXT_MAX]; /* "127.0.0.1:9641", "unix:/run/…", empty: none */
 };
 #define SERVICE_CONFIG_ITEMS(section, monitor_default)                                                                 \
-	{section ".log_level", CONFIG_LOG_LEVEL, offsetof(struct service_config, log_level), "info", 0, 0, true, false,  \
+	{section ".log_level",                                                                                         \
+	 CONFIG_LOG_LEVEL,                                                                                             \
+	 offsetof(struct service_config, log_level),                                                                   \
+	 "info",                                                                                                       \
+	 0,                                                                                                            \
+	 0,                                                                                                            \
+	 true,                                                                                                         \
+	 false,                                                                                                        \
 	 "error, warn, info or debug"},                                                                                \
-		{section ".stop_timeout", CONFIG_SECONDS, offsetof(struct service_config, stop_timeout), "20s", 0.1,   \
-		 600, true, false, "how long a graceful stop may take"},                                               \
+		{section ".stop_timeout",                                                                              \
+		 CONFIG_SECONDS,                                                                                       \
+		 offsetof(struct service_config, stop_timeout),                                                        \
+		 "20s",                                                                                                \
+		 0.1,                                                                                                  \
+		 600,                                                                                                  \
+		 true,                                                                                                 \
+		 false,                                                                                                \
+		 "how long a graceful stop may take"},                                                                 \
 	{                                                                                                              \
 		section ".monitor", CONFIG_TEXT, offsetof(struct service_config, monitor), monitor_default, 0, 0,      \
 			false, false,                                                                                  \

@@ -42,12 +42,12 @@ enum reading_flag {
 };
 
 struct reading {
-	int64_t ts; /* microseconds since 1970-01-01T00:00:00Z, what the device said */
-	int32_t seq;   /* number of its sample; below 0: the pack carried no seq, -k is the k-th sample of that moment */
+	int64_t ts;  /* microseconds since 1970-01-01T00:00:00Z, what the device said */
+	int32_t seq; /* number of its sample; below 0: the pack carried no seq, -k is the k-th sample of that moment */
 	int16_t epoch; /* 0 when the pack names none */
 	int16_t probe;
-	uint16_t has;	/* bit c: channel c is present */
-	uint16_t flags; /* enum reading_flag */
+	uint16_t has;       /* bit c: channel c is present */
+	uint16_t flags;     /* enum reading_flag */
 	bool out_of_window; /* ts outside the accepted window: not to be stored as a reading, see pack.rejected */
 	double number[CH_NUMBERS];
 	bool boolean[CHANNELS - CH_NUMBERS];
@@ -62,25 +62,29 @@ struct seq_range {
 struct pack {
 	struct reading *readings; /* in the arena; ascending by (ts, sample, probe) */
 	size_t reading_count;
-	bool sequenced;	      /* the pack carried `seq` */
+	bool sequenced; /* the pack carried `seq` */
 	int16_t epoch;
-	struct seq_range samples; /* numbers of its samples, stored or rejected; valid when sequenced and sample_count > 0 */
+	struct seq_range
+		samples; /* numbers of its samples, stored or rejected; valid when sequenced and sample_count > 0 */
 	size_t sample_count;
 	struct seq_range *lost; /* `lost` records: ranges the device can no longer send */
 	size_t lost_count;
 	bool wants_receipt; /* record rr = true */
 	bool has_clock;
-	int64_t clock; /* microseconds, what the device's clock said when it sent the pack */
-	size_t rejected;      /* readings with out_of_window set */
+	int64_t clock;           /* microseconds, what the device's clock said when it sent the pack */
+	size_t rejected;         /* readings with out_of_window set */
 	struct err rejected_why; /* "clock: 3 of 37 samples: first 1970-01-01T00:00:10Z is more than 400 days ..." */
 };
 
 struct pack_limits {
-	size_t max_bytes;   /* 65536 */
-	size_t max_samples; /* 2048 */
+	size_t max_bytes;                    /* 65536 */
+	size_t max_samples;                  /* 2048 */
 	double past_seconds, future_seconds; /* 400 days, 10 minutes */
 };
-#define PACK_LIMITS_DEFAULT {65536, 2048, 400.0 * 86400.0, 600.0}
+#define PACK_LIMITS_DEFAULT                                                                                            \
+	{                                                                                                              \
+		65536, 2048, 400.0 * 86400.0, 600.0                                                                    \
+	}
 
 /* What kind of quarantine a refusal is; the word in telemetry.quarantine.reason. */
 enum pack_fault { PACK_OK, PACK_EMPTY, PACK_TOO_LARGE, PACK_SYNTAX, PACK_SENML, PACK_CONTENT, PACK_CLOCK, PACK_FAULTS };

@@ -286,7 +286,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			return;
 		drained = error == EAGAIN || error == EWOULDBLOCK || m->state == MQTT_CONNECTING;
 	}
-	if (drained && m->unread > 0) {
+	if ((drained || m->paused) && m->unread > 0) {
 		m->unread = 0;
 		tell(m, &(struct mqtt_event){.type = MQTT_IDLE});
 	}
@@ -462,6 +462,7 @@ struct mqtt *mqtt_new(struct event_base *base, const struct mqtt_options *option
 	m->backoff.limit = options->reconnect_limit > 0 ? options->reconnect_limit : 30;
 	if (m->options.keepalive < 5)
 		m->options.keepalive = 30;
+	m->state = MQTT_STOPPED;
 	m->timer = check_memory(evtimer_new(base, on_timer, m));
 	/* A throw-away client finds bad options now instead of at the first connect. */
 	if (client_new(m, e) == NULL) {
@@ -489,10 +490,10 @@ void mqtt_free(struct mqtt **mp)
 
 void mqtt_start(struct mqtt *m)
 {
-	if (m->state == MQTT_DOWN || m->state == MQTT_STOPPED) {
-		m->state = MQTT_DOWN;
-		timer_set(m, 0);
-	}
+	if (m->state != MQTT_STOPPED)
+		return;
+	m->state = MQTT_DOWN;
+	timer_set(m, 0);
 }
 
 void mqtt_stop(struct mqtt *m)

@@ -49,7 +49,8 @@ enum mqtt_event_type {
 	MQTT_CONNECTED,  /* CONNACK success: subscribe, publish */
 	MQTT_SUBSCRIBED, /* `reason` is the worst of the granted codes: >= 0x80 is a refusal */
 	MQTT_MESSAGE,    /* `message`, valid during the callback */
-	MQTT_IDLE,       /* nothing more to read for now: the messages since the last MQTT_IDLE are a natural batch */
+	MQTT_IDLE,       /* nothing more to read for now, or paused: the messages since the last MQTT_IDLE are a natural
+			  * batch.       Over TLS some messages may still come between mqtt_pause() and this. */
 	MQTT_PUBLISHED, /* QoS 1 acknowledged by the broker: `mid`, `reason` (0, 0x10 no subscriber, >= 0x80 refused) */
 	MQTT_RELEASED,  /* every held acknowledgement was handed to the kernel */
 	MQTT_LOST,      /* connection gone, `why`; a reconnect follows by itself unless mqtt_stop() was called */
@@ -71,6 +72,7 @@ struct mqtt *mqtt_new(struct event_base *base, const struct mqtt_options *option
 /* Not from within its own callback. */
 void mqtt_free(struct mqtt **m);
 
+/* Connects, and from then on reconnects, until mqtt_stop(). No effect when already started. */
 void mqtt_start(struct mqtt *m);
 /* Sends DISCONNECT when nothing is held and it can be written, closes, and does not come back. MQTT_LOST follows. */
 void mqtt_stop(struct mqtt *m);

@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The roles exist, and none can do what is a superuser's.
+BEGIN;
+
+DO $$
+BEGIN
+	ASSERT (SELECT count(*) = 6 AND bool_and(rolcanlogin = (rolname <> 'coldfleet_owner'))
+		FROM pg_catalog.pg_roles
+		WHERE rolname IN ('coldfleet_owner', 'coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer',
+				  'coldfleet_api', 'coldfleet_analyst')
+			AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)),
+		'expected coldfleet_owner without login and five roles with it, none of them privileged';
+	ASSERT (SELECT rolconfig @> ARRAY['statement_timeout=5min', 'default_transaction_read_only=on']
+		FROM pg_catalog.pg_roles WHERE rolname = 'coldfleet_analyst'),
+		'coldfleet_analyst lacks its statement timeout or is not read only';
+END
+$$;
+
+ROLLBACK;

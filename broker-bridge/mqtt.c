@@ -155,6 +155,8 @@ static void on_connect(struct mosquitto *mosq, void *arg, int reason, int flags,
 {
 	struct mqtt *m = arg;
 	(void)mosq, (void)flags, (void)properties;
+	if (m->state != MQTT_CONNECTING || m->drop_reason[0] != '\0')
+		return; /* stopped or dropped meanwhile */
 	if (reason != 0) {
 		snprintf(m->drop_reason, sizeof(m->drop_reason), "broker refused the connection: %s",
 			 mosquitto_reason_string(reason));
@@ -519,6 +521,11 @@ void mqtt_stop(struct mqtt *m)
 bool mqtt_connected(const struct mqtt *m)
 {
 	return m->state == MQTT_UP && m->drop_reason[0] == '\0';
+}
+
+bool mqtt_stopped(const struct mqtt *m)
+{
+	return m->state == MQTT_STOPPED;
 }
 
 static bool queued(struct mqtt *m, int rc, const char *what, struct err *e)

@@ -80,6 +80,8 @@ void mqtt_stop(struct mqtt *m);
 void mqtt_drop(struct mqtt *m, const char *why);
 
 bool mqtt_connected(const struct mqtt *m);
+/* Not started, or stopped and told so: nothing will happen until mqtt_start(). */
+bool mqtt_stopped(const struct mqtt *m);
 
 bool mqtt_subscribe(struct mqtt *m, const char *filter, int qos, struct err *e);
 

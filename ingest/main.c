@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * coldfleet-ingest: telemetry from the broker into PostgreSQL. A service, a directory of devices, and lanes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker-bridge/mqtt.h"
+#include "core/log.h"
+#include "core/service.h"
+#include "ingest/config.h"
+#include "ingest/directory.h"
+#include "ingest/lane.h"
+#include "ingest/metrics.h"
+
+static const char object[] = "coldfleet-ingest";
+
+struct ingest {
+	struct ingest_config config;
+	struct service *service;
+	struct directory *directory;
+	struct lane **lanes;
+	size_t lane_count;
+	size_t online;
+	size_t stopped;
+	size_t part_devices, part_lanes;
+	struct event *gauges;
+	char password[256];
+};
+
+static void on_directory(enum directory_event event, void *arg)
+{
+	struct ingest *in = arg;
+	if (event != DIRECTORY_LOADED)
+		return;
+	service_part_up(in->service, in->part_devices, true);
+	for (size_t i = 0; i < in->lane_count; i++)
+		lane_directory_loaded(in->lanes[i]);
+}
+
+static void on_lane(struct lane *lane, enum lane_event event, void *arg)
+{
+	struct ingest *in = arg;
+	(void)lane;
+	switch (event) {
+	case LANE_ONLINE:
+		in->online++;
+		break;
+	case LANE_OFFLINE:
+		in->online--;
+		break;
+	case LANE_STOPPED:
+		if (++in->stopped == in->lane_count)
+			service_stopped(in->service);
+		break;
+	}
+	metric_set(service_metrics(in->service), M_LANES_ONLINE, (double)in->online);
+	service_part_up(in->service, in->part_lanes, in->online == in->lane_count);
+}
+
+static void on_stop(void *arg)
+{
+	struct ingest *in = arg;
+	for (size_t i = 0; i < in->lane_count; i++)
+		lane_stop(in->lanes[i]);
+}
+
+static void on_gauges(evutil_socket_t fd, short what, void *arg)
+{
+	struct ingest *in = arg;
+	const struct devices *devices = directory_devices(in->directory);
+	(void)fd, (void)what;
+	metric_set(service_metrics(in->service), M_DEVICES, (double)devices_count(devices));
+	metric_set(service_metrics(in->service), M_DEVICES_BYTES, (double)devices_bytes(devices));
+}
+
+static bool ingest_init(struct ingest *in, struct err *e)
+{
+	struct event_base *base = service_base(in->service);
+	static const struct timeval second = {.tv_sec = 1};
+	if (!ingest_password(&in->config, in->password, sizeof(in->password), e))
+		return false;
+	in->part_devices = service_part(in->service, "the device directory");
+	in->part_lanes = service_part(in->service, "a lane (broker or database)");
+	in->directory = directory_new(base, in->config.database, on_directory, in);
+	in->lanes = calloc((size_t)in->config.lanes, sizeof(struct lane *));
+	in->gauges = event_new(base, -1, EV_PERSIST, on_gauges, in);
+	if (in->lanes == NULL || in->gauges == NULL)
+		abort();
+	event_add(in->gauges, &second);
+	for (; in->lane_count < (size_t)in->config.lanes; in->lane_count++) {
+		struct lane_options options = {.number = (unsigned)in->lane_count + 1,
+					       .config = &in->config,
+					       .password = in->password,
+					       .directory = in->directory,
+					       .metrics = service_metrics(in->service)};
+		in->lanes[in->lane_count] = lane_new(base, &options, on_lane, in, e);
+		if (in->lanes[in->lane_count] == NULL)
+			return false;
+	}
+	service_on_stop(in->service, on_stop, in);
+	directory_start(in->directory);
+	for (size_t i = 0; i < in->lane_count; i++)
+		lane_start(in->lanes[i]);
+	return true;
+}
+
+static void ingest_fini(struct ingest *in)
+{
+	for (size_t i = 0; i < in->lane_count; i++)
+		lane_free(&in->lanes[i]);
+	free(in->lanes);
+	if (in->gauges != NULL)
+		event_free(in->gauges);
+	directory_free(&in->directory);
+	explicit_bzero(in->password, sizeof(in->password));
+	service_free(&in->service);
+}
+
+int main(int argc, char **argv)
+{
+	static struct ingest in;
+	const struct service_spec spec = {
+		.name = object,
+		.summary = "takes telemetry from the broker into PostgreSQL, acknowledging after the commit",
+		.items = ingest_config_items,
+		.item_count = ingest_config_item_count,
+		.values = &in.config,
+		.values_size = sizeof(in.config),
+		.metrics = ingest_metric_defs,
+		.metric_count = INGEST_METRICS,
+	};
+	struct err e = {0};
+	enum service_start start = service_new(&spec, argc, argv, &in.service);
+	if (start != SERVICE_RUN)
+		return start == SERVICE_EXIT_OK ? 0 : 2;
+	mqtt_library_init();
+	int status = 2;
+	if (ingest_init(&in, &e))
+		status = service_run(in.service);
+	else
+		log_error(object, "%s", e.detail);
+	ingest_fini(&in);
+	mqtt_library_cleanup();
+	return status;
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SenML in CBOR (RFC 8428 section 6), read item by item with libcbor's streaming decoder: no tree, no recursion, no
+ * allocation but for the base64url of byte strings. Arrays and maps may have indefinite length (encoders for small
+ * devices like it so), strings may not. */
+#include <cbor.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ingest/senml.h"
+
+#define TAG_DECIMAL 4 /* RFC 8949 section 3.4.4 */
+
+enum item_type { UINT, NEGINT, BYTES, TEXT, ARRAY, MAP, TAG, FLOAT, BOOLEAN, NOTHING, BREAK, ENDLESS_STRING };
+
+static const char *const item_names[] = {
+	[UINT] = "a number",      [NEGINT] = "a number", [BYTES] = "a byte string",
+	[TEXT] = "a text string", [ARRAY] = "an array",  [MAP] = "a map",
+	[TAG] = "a tag",          [FLOAT] = "a number",  [BOOLEAN] = "a boolean",
+	[NOTHING] = "null",       [BREAK] = "a break",   [ENDLESS_STRING] = "a string of indefinite length",
+};
+
+struct item {
+	enum item_type type;
+	bool endless; /* ARRAY, MAP: it goes on until a break */
+	uint64_t n;   /* UINT; NEGINT: the value is -1 - n; ARRAY, MAP: length unless endless; TAG: its number */
+	double number;
+	bool boolean;
+	struct senml_text bytes; /* BYTES, TEXT */
+};
+
+struct reader {
+	const struct senml_input *in;
+	size_t at;
+	struct item item;
+	size_t record; /* the one being read, from 1 */
+	struct err *e;
+};
+
+static void on_unsigned(void *arg, enum item_type type, uint64_t n)
+{
+	struct item *item = arg;
+	item->type = type;
+	item->endless = false;
+	item->n = n;
+}
+
+#define ON_INTEGER(name, ctype, type)                                                                                  \
+	static void name(void *arg, ctype n)                                                                           \
+	{                                                                                                              \
+		on_unsigned(arg, type, n);                                                                             \
+	}
+ON_INTEGER(on_uint8, uint8_t, UINT)
+ON_INTEGER(on_uint16, uint16_t, UINT)
+ON_INTEGER(on_uint32, uint32_t, UINT)
+ON_INTEGER(on_uint64, uint64_t, UINT)
+ON_INTEGER(on_negint8, uint8_t, NEGINT)
+ON_INTEGER(on_negint16, uint16_t, NEGINT)
+ON_INTEGER(on_negint32, uint32_t, NEGINT)
+ON_INTEGER(on_negint64, uint64_t, NEGINT)
+ON_INTEGER(on_array, size_t, ARRAY)
+ON_INTEGER(on_map, size_t, MAP)
+ON_INTEGER(on_tag, uint64_t, TAG)
+
+#define ON_SIMPLE(name, simple_type)                                                                                   \
+	static void name(void *arg)                                                                                    \
+	{                                                                                                              \
+		struct item *item = arg;                                                                               \
+		item->type = simple_type;                                                                              \
+		item->endless = true;                                                                                  \
+		item->n = 0;                                                                                           \
+	}
+ON_SIMPLE(on_endless_string, ENDLESS_STRING)
+ON_SIMPLE(on_endless_array, ARRAY)
+ON_SIMPLE(on_endless_map, MAP)
+ON_SIMPLE(on_nothing, NOTHING)
+ON_SIMPLE(on_break, BREAK)
+
+static void on_double(void *arg, double number)
+{
+	struct item *item = arg;
+	item->type = FLOAT;
+	item->number = number;
+}
+
+static void on_float(void *arg, float number)
+{
+	on_double(arg, (double)number);
+}
+
+static void on_boolean(void *arg, bool boolean)
+{
+	struct item *item = arg;
+	item->type = BOOLEAN;
+	item->boolean = boolean;
+}
+
+static void on_bytes(void *arg, cbor_data at, size_t len)
+{
+	struct item *item = arg;
+	item->type = BYTES;
+	item->bytes = (struct senml_text){(const char *)at, len};
+}
+
+static void on_text(void *arg, cbor_data at, size_t len)
+{
+	on_bytes(arg, at, len);
+	((struct item *)arg)->type = TEXT;
+}
+
+static const struct cbor_callbacks callbacks = {
+	.uint8 = on_uint8,
+	.uint16 = on_uint16,
+	.uint32 = on_uint32,
+	.uint64 = on_uint64,
+	.negint64 = on_negint64,
+	.negint32 = on_negint32,
+	.negint16 = on_negint16,
+	.negint8 = on_negint8,
+	.byte_string_start = on_endless_string,
+	.byte_string = on_bytes,
+	.string = on_text,
+	.string_start = on_endless_string,
+	.indef_array_start = on_endless_array,
+	.array_start = on_array,
+	.indef_map_start = on_endless_map,
+	.map_start = on_map,
+	.tag = on_tag,
+	.float2 = on_float,
+	.float4 = on_float,
+	.float8 = on_double,
+	.undefined = on_nothing,
+	.null = on_nothing,
+	.boolean = on_boolean,
+	.indef_break = on_break,
+};
+
+static enum senml_status next(struct reader *r)
+{
+	const struct senml_input *in = r->in;
+	struct cbor_decoder_result result =
+		cbor_stream_decode(in->bytes + r->at, in->len - r->at, &callbacks, &r->item);
+	if (result.status == CBOR_DECODER_FINISHED) {
+		r->at += result.read;
+		return SENML_OK;
+	}
+	if (result.status == CBOR_DECODER_NEDATA || r->at == in->len)
+		err_set(r->e, ERR_DECODE, "CBOR is cut off: record %zu goes on after the last of %zu bytes", r->record,
+			in->len);
+	else
+		err_set(r->e, ERR_DECODE, "not valid CBOR: record %zu, byte %zu is 0x%02x", r->record, r->at + 1,
+			in->bytes[r->at]);
+	return SENML_SYNTAX;
+}
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF; and no U+0000, which PostgreSQL cannot store. */
+static bool utf8_valid(struct senml_text text)
+{
+	const uint8_t *b = (const uint8_t *)text.at, *end = b + text.len;
+	while (b < end) {
+		if (*b >= 0x01 && *b < 0x80) {
+			b++;
+			continue;
+		}
+		size_t more = *b >= 0xc2 && *b < 0xe0 ? 1 : (*b & 0xf0) == 0xe0 ? 2 : *b >= 0xf0 && *b < 0xf5 ? 3 : 0;
+		if (more == 0 || (size_t)(end - b) <= more)
+			return false;
+		if ((*b == 0xe0 && b[1] < 0xa0) || (*b == 0xed && b[1] > 0x9f) || (*b == 0xf0 && b[1] < 0x90) ||
+		    (*b == 0xf4 && b[1] > 0x8f))
+			return false;
+		for (size_t i = 1; i <= more; i++)
+			if ((b[i] & 0xc0) != 0x80)
+				return false;
+		b += more + 1;
+	}
+	return true;
+}
+
+static struct senml_text base64url(struct arena *arena, struct senml_text in)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const uint8_t *b = (const uint8_t *)in.at;
+	char *out = arena_alloc(arena, in.len / 3 * 4 + 4);
+	size_t n = 0;
+	for (size_t i = 0; i < in.len; i += 3) {
+		size_t left = in.len - i;
+		uint32_t bits =
+			(uint32_t)b[i] << 16 | (left > 1 ? (uint32_t)b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
+		for (size_t k = 0; k <= (left > 3 ? 3 : left); k++)
+			out[n++] = digits[bits >> (18 - 6 * k) & 63];
+	}
+	return (struct senml_text){out, n};
+}
+
+static enum senml_status wrong(struct reader *r, const char *label, const char *expected)
+{
+	err_set(r->e, ERR_DECODE, "record %zu: field '%s': expected %s, got %s", r->record, label, expected,
+		item_names[r->item.type]);
+	return SENML_INVALID;
+}
+
+/* mantissa * 10**exponent, rounded once: both factors exact, or else by way of the decimal text. */
+static double decimal(bool negative, uint64_t mantissa, bool exponent_negative, uint64_t exponent)
+{
+	static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+				      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+	double value;
+	if (mantissa <= (UINT64_C(1) << 53) && exponent < sizeof(tens) / sizeof(tens[0])) {
+		value = exponent_negative ? (double)mantissa / tens[exponent] : (double)mantissa * tens[exponent];
+	} else {
+		char text[48]; /* 20 digits, 'e', sign, 20 digits */
+		snprintf(text, sizeof(text), "%llue%c%llu", (unsigned long long)mantissa, exponent_negative ? '-' : '+',
+			 (unsigned long long)exponent);
+		value = strtod(text, NULL);
+	}
+	return negative ? -value : value;
+}
+
+/* The two integers after tag 4. A negative CBOR integer n stands for -1 - n; 2**64 does not fit and is refused. */
+static enum senml_status decimal_read(struct reader *r, const char *label, double *out)
+{
+	enum senml_status status = next(r);
+	if (status != SENML_OK)
+		return status;
+	if (r->item.type != ARRAY || r->item.endless || r->item.n != 2)
+		return wrong(r, label, "an array of exponent and mantissa after tag 4");
+	uint64_t part[2];
+	bool negative[2];
+	for (int i = 0; i < 2; i++) {
+		if ((status = next(r)) != SENML_OK)
+			return status;
+		negative[i] = r->item.type == NEGINT;
+		if ((r->item.type != UINT && !negative[i]) || (negative[i] && r->item.n == UINT64_MAX))
+			return wrong(r, label, "64-bit integers as exponent and mantissa after tag 4");
+		part[i] = r->item.n + negative[i];
+	}
+	*out = decimal(negative[1], part[1], negative[0], part[0]);
+	return SENML_OK;
+}
+
+static enum senml_status number_read(struct reader *r, const char *label, double *out)
+{
+	switch (r->item.type) {
+	case UINT:
+		*out = (double)r->item.n;
+		return SENML_OK;
+	case NEGINT:
+		*out = -1.0 - (double)r->item.n;
+		return SENML_OK;
+	case FLOAT:
+		*out = r->item.number;
+		break;
+	case TAG:
+		if (r->item.n == TAG_DECIMAL) {
+			enum senml_status status = decimal_read(r, label, out);
+			if (status != SENML_OK)
+				return status;
+			break;
+		}
+		return wrong(r, label, "a number (integer, float or decimal fraction)");
+	default:
+		return wrong(r, label, "a number");
+	}
+	if (isfinite(*out))
+		return SENML_OK;
+	err_set(r->e, ERR_DECODE, "record %zu: field '%s' is %s: expected a finite number", r->record, label,
+		isnan(*out) ? "not a number" : "infinite");
+	return SENML_INVALID;
+}
+
+static enum senml_status text_check(struct reader *r, const char *label)
+{
+	if (utf8_valid(r->item.bytes))
+		return SENML_OK;
+	err_set(r->e, ERR_DECODE, "record %zu: field '%s': its text is not UTF-8, or holds U+0000", r->record, label);
+	return SENML_SYNTAX;
+}
+
+static enum senml_status value_read(struct reader *r, enum senml_label label, struct senml_record *record)
+{
+	enum senml_status status = next(r);
+	if (status != SENML_OK)
+		return status;
+	const struct senml_field *f = &senml_fields[label];
+	switch (f->type) {
+	case SENML_NUMBER:
+		return number_read(r, f->label, &record->field[label].number);
+	case SENML_BOOLEAN:
+		record->field[label].boolean = r->item.boolean;
+		return r->item.type == BOOLEAN ? SENML_OK : wrong(r, f->label, f->expected);
+	case SENML_DATA:
+		if (r->item.type != BYTES)
+			return wrong(r, f->label, "a byte string");
+		record->field[label].text = base64url(r->in->arena, r->item.bytes);
+		return SENML_OK;
+	case SENML_TEXT:
+		break;
+	}
+	if (r->item.type != TEXT)
+		return wrong(r, f->label, f->expected);
+	record->field[label].text = r->item.bytes;
+	return text_check(r, f->label);
+}
+
+/* The value of a field that RFC 8428 does not know: a plain one, tagged or not. */
+static enum senml_status value_skip(struct reader *r, const char *label)
+{
+	enum senml_status status;
+	double ignored;
+	do {
+		if ((status = next(r)) != SENML_OK)
+			return status;
+		if (r->item.type == TAG && r->item.n == TAG_DECIMAL)
+			return decimal_read(r, label, &ignored);
+	} while (r->item.type == TAG);
+	if (r->item.type == ARRAY || r->item.type == MAP || r->item.type == ENDLESS_STRING || r->item.type == BREAK)
+		return wrong(r, label, "a plain value");
+	return r->item.type == TEXT ? text_check(r, label) : SENML_OK;
+}
+
+static bool key_equal(const struct item *a, const struct item *b)
+{
+	if (a->type != b->type)
+		return false;
+	if (a->type != TEXT)
+		return a->n == b->n;
+	return a->bytes.len == b->bytes.len && memcmp(a->bytes.at, b->bytes.at, a->bytes.len) == 0;
+}
+
+static enum senml_label label_of(const struct item *key)
+{
+	if (key->type == TEXT)
+		return senml_label_find(key->bytes.at, key->bytes.len);
+	if (key->type == UINT && key->n < SENML_LABELS - SENML_CBOR_LABEL_OFFSET)
+		return (enum senml_label)(key->n + SENML_CBOR_LABEL_OFFSET);
+	if (key->type == NEGINT && key->n < SENML_CBOR_LABEL_OFFSET)
+		return (enum senml_label)(SENML_CBOR_LABEL_OFFSET - 1 - key->n);
+	return SENML_LABELS;
+}
+
+static struct senml_shown key_show(const struct item *key)
+{
+	if (key->type == TEXT)
+		return senml_show(key->bytes.at, key->bytes.len);
+	struct senml_shown out;
+	bool negative = key->type == NEGINT;
+	snprintf(out.text, sizeof(out.text), "%s%llu", negative ? "-" : "", (unsigned long long)key->n + negative);
+	return out;
+}
+
+static enum senml_status duplicate(struct reader *r, const struct item *key)
+{
+	err_set(r->e, ERR_DECODE, "record %zu: field '%s' comes twice", r->record, key_show(key).text);
+	return SENML_INVALID;
+}
+
+struct unknown {
+	struct item keys[SENML_FIELDS_MAX];
+	size_t count;
+};
+
+static enum senml_status unknown_skip(struct reader *r, const struct item *key, struct unknown *seen)
+{
+	for (size_t i = 0; i < seen->count; i++)
+		if (key_equal(&seen->keys[i], key))
+			return duplicate(r, key);
+	seen->keys[seen->count++] = *key;
+	struct senml_shown label = key_show(key);
+	if (key->type == TEXT) {
+		if (!utf8_valid(key->bytes))
+			return text_check(r, label.text);
+		if (!senml_label_ignorable(key->bytes.at, key->bytes.len, r->record, r->e))
+			return SENML_INVALID;
+	}
+	return value_skip(r, label.text);
+}
+
+static enum senml_status field_read(struct reader *r, struct senml_record *record, struct unknown *unknown)
+{
+	const struct item key = r->item;
+	if (key.type != UINT && key.type != NEGINT && key.type != TEXT) {
+		err_set(r->e, ERR_DECODE, "record %zu: a label is %s: expected an integer or a text string", r->record,
+			item_names[key.type]);
+		return SENML_INVALID;
+	}
+	enum senml_label label = label_of(&key);
+	if (label == SENML_LABELS)
+		return unknown_skip(r, &key, unknown);
+	if (record->has & 1U << label)
+		return duplicate(r, &key);
+	record->has |= 1U << label;
+	return value_read(r, label, record);
+}
+
+/* True while another element follows; reads the break that ends one of indefinite length. The element's first item is
+ * then in r->item. */
+static bool more(struct reader *r, const struct item *container, uint64_t done, enum senml_status *status)
+{
+	if (!container->endless && done >= container->n)
+		return false;
+	if ((*status = next(r)) != SENML_OK)
+		return false;
+	return !container->endless || r->item.type != BREAK;
+}
+
+static enum senml_status record_read(struct reader *r, struct senml_record *record)
+{
+	if (r->item.type != MAP) {
+		err_set(r->e, ERR_DECODE, "record %zu: expected a map, got %s", r->record, item_names[r->item.type]);
+		return SENML_INVALID;
+	}
+	const struct item container = r->item;
+	enum senml_status status = SENML_OK;
+	struct unknown unknown;
+	unknown.count = 0;
+	record->has = 0;
+	for (uint64_t i = 0; more(r, &container, i, &status); i++) {
+		if (i == SENML_FIELDS_MAX) {
+			err_set(r->e, ERR_DECODE, "record %zu has more fields than %d", r->record, SENML_FIELDS_MAX);
+			return SENML_INVALID;
+		}
+		if ((status = field_read(r, record, &unknown)) != SENML_OK)
+			return status;
+	}
+	return status;
+}
+
+static enum senml_status records_read(struct reader *r)
+{
+	const struct item container = r->item;
+	enum senml_status status = SENML_OK;
+	struct senml_resolver resolver = {0};
+	struct senml_record record;
+	for (r->record = 1; more(r, &container, r->record - 1, &status); r->record++) {
+		if (r->record > r->in->max_records) {
+			err_set(r->e, ERR_DECODE, "more than %zu records", r->in->max_records);
+			return SENML_TOO_MANY;
+		}
+		if ((status = record_read(r, &record)) != SENML_OK)
+			return status;
+		if ((status = senml_push(&resolver, r->in, &record, r->e)) != SENML_OK)
+			return status;
+	}
+	if (status == SENML_OK && r->record == 1) {
+		err_set(r->e, ERR_DECODE, "expected an array of at least one record, got an empty one");
+		return SENML_INVALID;
+	}
+	return status;
+}
+
+enum senml_status senml_cbor_decode(const struct senml_input *in, struct err *e)
+{
+	struct reader r = {.in = in, .record = 1, .e = e};
+	enum senml_status status = next(&r);
+	if (status != SENML_OK)
+		return status;
+	if (r.item.type != ARRAY) {
+		err_set(e, ERR_DECODE, "expected an array of records, got %s", item_names[r.item.type]);
+		return SENML_INVALID;
+	}
+	status = records_read(&r);
+	if (status == SENML_OK && r.at < in->len) {
+		err_set(e, ERR_DECODE, "%zu bytes after the end of the pack", in->len - r.at);
+		return SENML_SYNTAX;
+	}
+	return status;
+}

@@ -18,7 +18,7 @@ static bool integer_take(const struct senml_resolved *r, const char *name, int32
 
 bool pack_seq(struct pack_build *b, const struct senml_resolved *r, struct err *e)
 {
-	int32_t seq;
+	int32_t seq = 0;
 	if (!integer_take(r, "seq", INT32_MAX, &seq, e))
 		return false;
 	if (b->pack->sequenced && b->first != seq)
@@ -31,7 +31,7 @@ bool pack_seq(struct pack_build *b, const struct senml_resolved *r, struct err *
 
 bool pack_epoch(struct pack_build *b, const struct senml_resolved *r, struct err *e)
 {
-	int32_t epoch;
+	int32_t epoch = 0;
 	if (!integer_take(r, "epoch", INT16_MAX, &epoch, e))
 		return false;
 	if (b->has_epoch && b->pack->epoch != epoch)

@@ -60,9 +60,9 @@ random_hex() {
 	od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'
 }
 
-# wait_until SECONDS WHAT COMMAND...: runs the command until it succeeds.
+# wait_until SECONDS WHAT COMMAND...: runs the command until it succeeds. COLDFLEET_PATIENCE multiplies the seconds.
 wait_until() {
-	local deadline=$((SECONDS + $1)) what=$2
+	local deadline=$((SECONDS + $1 * ${COLDFLEET_PATIENCE:-1})) what=$2
 	shift 2
 	until "$@"; do
 		[ "$SECONDS" -lt "$deadline" ] || {

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests part by part, keeps each command's output under var/test, prints that of what failed, and counts.
+
+A step is one command and a way to read its result; a part is a list of steps. A command that ends badly without
+naming a failed test counts as one failure, so nothing that breaks early can look like success."""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "var" / "test"
+FUZZ_SECONDS = 10
+
+
+@dataclass
+class Step:
+    name: str
+    command: list
+    count: Callable  # (exit status, output) -> (passed, failed)
+    environ: dict
+    timeout: int = 900
+
+
+def whole(status, output):
+    """The command is one test."""
+    return (1, 0) if status == 0 else (0, 1)
+
+
+def cases(report, per_program=False):
+    """A JUnit report. A program of cmocka's is counted by the tests that it names itself."""
+
+    def count(status, output):
+        passed = failed = 0
+        for case in ElementTree.parse(report).iter("testcase") if report.exists() else ():
+            bad = case.find("failure") is not None or case.find("error") is not None
+            if case.find("skipped") is not None:
+                continue
+            said = case.findtext("system-out") or ""
+            good_named = len(re.findall(r"^\[\s+OK \]", said, re.MULTILINE)) if per_program else 0
+            bad_named = len(re.findall(r"^\[  FAILED  \] \D", said, re.MULTILINE)) if per_program else 0
+            passed += good_named or int(not bad)
+            failed += max(bad_named, 1) if bad else 0
+        return passed, failed
+
+    return count
+
+
+def tap(status, output):
+    """pg_prove --verbose."""
+    return len(re.findall(r"^ok ", output, re.MULTILINE)), len(re.findall(r"^not ok ", output, re.MULTILINE))
+
+
+def tracked(*patterns):
+    """Files of the checkout: those git knows and those that are new, or everything where there is no git."""
+    run = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", *patterns], capture_output=True, text=True)
+    if run.returncode == 0:
+        return sorted(name for name in run.stdout.split("\n") if name and (ROOT / name).exists())
+    found = (p.relative_to(ROOT) for pattern in patterns for p in ROOT.rglob(pattern))
+    return sorted(str(p) for p in found if p.parts[0] not in ("build", "var"))
+
+
+def shell_scripts():
+    def is_shell(name):
+        with open(ROOT / name, "rb") as f:
+            return f.readline().startswith((b"#!/usr/bin/env bash", b"#!/bin/bash", b"#!/bin/sh"))
+
+    return [n for n in tracked("ops/*", ".ci/*", "tests/*.sh", "*.sh") if n.endswith(".sh") or "." not in Path(n).name and is_shell(n)]
+
+
+def build(preset, *targets):
+    return Step(f"build-{preset}", [ROOT / "ops/build", preset, *targets], whole, {})
+
+
+def lint():
+    sources = tracked("*.c", "*.h")
+    yield Step("format", ["clang-format", "--dry-run", "-Werror", *sources], whole, {})
+    yield Step("shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR:.", *sorted(set(shell_scripts()))], whole, {})
+    checks = "--enable=warning,performance,portability"
+    # glibc deprecates readdir_r, which cppcheck would have instead of readdir.
+    yield Step("cppcheck", ["cppcheck", "-q", "-j", str(os.cpu_count()), checks, "--std=c11", "--inline-suppr", "--error-exitcode=1",
+                            "--suppress=missingIncludeSystem", "--suppress=readdirCalled", "--library=posix", "-D__GNUC__", "-I.",
+                            *[s for s in sources if s.endswith(".c")]], whole, {})
+
+
+def unit():
+    for preset in ("release", "asan"):
+        yield build(preset)
+        report = OUT / f"unit-{preset}.xml"
+        yield Step(f"unit-{preset}", ["ctest", "--test-dir", ROOT / "build" / preset, "-j", str(os.cpu_count()), "--timeout", "300",
+                                      "--output-on-failure", "--test-output-size-passed", "1000000",
+                                      "--output-junit", report], cases(report, per_program=True), {})
+
+
+def sql():
+    yield Step("sql", [ROOT / "ops/lib/sql_tests.sh", OUT / "sql-stack"], tap, {})
+
+
+def fuzz():
+    tree = ROOT / "build" / "fuzz"
+    flags = "-fsanitize=fuzzer-no-link"
+    yield Step("build-fuzz", ["sh", "-ec", f'test -f "{tree}/build.ninja" || cmake -S "{ROOT}" -B "{tree}" -G Ninja '
+                              f'-DCMAKE_C_COMPILER=clang -DCMAKE_C_FLAGS={flags} -DCMAKE_BUILD_TYPE=Debug '
+                              f'-DCOLDFLEET_SANITIZE=ON -DCOLDFLEET_FUZZ=ON; ninja -C "{tree}"'], whole, {})
+    for source in tracked("tests/fuzz/fuzz_*.c"):
+        name = Path(source).stem
+        grown, kept = OUT / "corpus" / name, ROOT / "tests" / "fuzz" / "corpus" / name
+        grown.mkdir(parents=True, exist_ok=True)
+        yield Step(name, [tree / "fuzz" / name, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
+                          "-print_final_stats=1", f"-artifact_prefix={OUT}/{name}-", grown,
+                          *([kept] if kept.is_dir() else [])], whole, {})
+
+
+def scenario():
+    for preset, patience, chosen in (("release", "1", []), ("asan", "4", ["-m", "not release_only"])):
+        yield build(preset)
+        report = OUT / f"scenario-{preset}.xml"
+        environ = {"COLDFLEET_PRESET": preset, "COLDFLEET_PATIENCE": patience}
+        yield Step(f"scenario-{preset}", ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short",
+                                          f"--junit-xml={report}", "--durations=8", *chosen, "tests/scenario"],
+                   cases(report), environ)
+
+
+PARTS = {"lint": lint, "unit": unit, "sql": sql, "fuzz": fuzz, "scenario": scenario}
+
+
+def run(step):
+    """Runs one step; returns what it counted, with a failure for an end that no test explains."""
+    log = OUT / f"{step.name}.log"
+    started = time.monotonic()
+    with open(log, "wb") as out:
+        try:
+            status = subprocess.run([str(word) for word in step.command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
+                                    stderr=subprocess.STDOUT, env={**os.environ, **step.environ}, timeout=step.timeout).returncode
+        except (OSError, subprocess.TimeoutExpired) as e:
+            out.write(f"\n{e}\n".encode())
+            status = -1
+    output = log.read_text(errors="replace")
+    passed, failed = step.count(status, output)
+    if status != 0 and failed == 0:
+        failed = 1
+    if status == 0 and passed + failed == 0:
+        failed = 1
+        output += "\nno test ran\n"
+    print(f"{step.name:18} {passed:5} passed {failed:4} failed  {time.monotonic() - started:6.1f} s", flush=True)
+    if failed:
+        print("\n".join("    " + line for line in output.splitlines()[-60:]), f"    (all of it: {log})", sep="\n", flush=True)
+    return passed, failed
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="ops/test", description="Runs every test, or the parts named.")
+    parser.add_argument("part", nargs="*", metavar="|".join(PARTS), help="default: all of them")
+    given = parser.parse_args()
+    unknown = [name for name in given.part if name not in PARTS]
+    if unknown:
+        parser.error(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    passed = failed = 0
+    for name in given.part or PARTS:
+        for step in PARTS[name]():
+            good, bad = run(step)
+            # That something compiles is no test, unless it does not.
+            passed += 0 if step.name.startswith("build-") else good
+            failed += bad
+            if step.name.startswith("build-") and bad:
+                break
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+sys.exit(main())

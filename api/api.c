@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Routes requests, picks the database connection with the least in flight, and keeps readiness: up while at least one
+ * connection is. */
+#include "api/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/call.h"
+#include "api/problem.h"
+#include "api/routes.h"
+#include "core/log.h"
+#include "schema/queries.h"
+
+/* Statements in flight on one connection beyond which a request is better sent away than queued: two a request, at well
+ * under a millisecond each. */
+#define IN_FLIGHT_MAX 512
+
+struct api {
+	struct service *service;
+	size_t part;
+	struct db **db;
+	size_t db_count, db_up_count;
+};
+
+const struct metric_def api_metrics[M_ROWS] = {
+	[M_ANSWERS_2XX] = {"coldfleet_api_answers_total", METRIC_COUNTER, "Requests answered", "class=\"2xx\""},
+	[M_ANSWERS_4XX] = {"coldfleet_api_answers_total", METRIC_COUNTER, "Requests answered", "class=\"4xx\""},
+	[M_ANSWERS_5XX] = {"coldfleet_api_answers_total", METRIC_COUNTER, "Requests answered", "class=\"5xx\""},
+	[M_ANSWER_SECONDS] = {"coldfleet_api_answer_seconds", METRIC_SECONDS,
+			      "From the first byte of a request to its answer", NULL},
+	[M_CONNECTIONS] = {"coldfleet_api_connections", METRIC_GAUGE, "Open connections", NULL},
+	[M_TURNED_AWAY] = {"coldfleet_api_connections_turned_away_total", METRIC_COUNTER,
+			   "Connections refused because of max_connections or max_connections_per_address", NULL},
+};
+
+static const struct statement *const statements[] = {
+	&stmt_api_begin,
+	&stmt_api_devices,
+	&stmt_api_device,
+	&stmt_api_readings,
+};
+
+static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
+{
+	struct api *a = arg;
+	(void)db, (void)text;
+	if (event == DB_UP)
+		a->db_up_count++;
+	else if (event == DB_LOST)
+		a->db_up_count--;
+	service_part_up(a->service, a->part, a->db_up_count > 0);
+}
+
+struct api *api_new(struct service *s, const struct api_options *options)
+{
+	char setup[128], name[32];
+	struct api *a = calloc(1, sizeof(*a));
+	if (a == NULL || (a->db = calloc((size_t)options->connections, sizeof(*a->db))) == NULL)
+		abort();
+	a->service = s;
+	a->part = service_part(s, "database");
+	/* PostgreSQL gives up before we do, so that a slow statement costs an answer and not the connection. */
+	snprintf(setup, sizeof(setup), "SET statement_timeout = %ld; SET jit = off",
+		 (long)(options->request_timeout * 800));
+	struct db_options o = {.name = name,
+			       .conninfo = options->conninfo,
+			       .setup = setup,
+			       .statements = statements,
+			       .statement_count = sizeof(statements) / sizeof(statements[0]),
+			       .reply_timeout = options->request_timeout,
+			       .connect_timeout = 5};
+	for (; a->db_count < (size_t)options->connections; a->db_count++) {
+		snprintf(name, sizeof(name), "api-db-%zu", a->db_count);
+		a->db[a->db_count] = db_new(service_base(s), &o, on_db, a);
+		db_start(a->db[a->db_count]);
+	}
+	return a;
+}
+
+void api_free(struct api **ap)
+{
+	struct api *a = *ap;
+	if (a == NULL)
+		return;
+	for (size_t i = 0; i < a->db_count; i++)
+		db_free(&a->db[i]);
+	free(a->db);
+	free(a);
+	*ap = NULL;
+}
+
+/* NULL: none is up. */
+static struct db *least_busy(const struct api *a)
+{
+	struct db *best = NULL;
+	for (size_t i = 0; i < a->db_count; i++)
+		if (db_up(a->db[i]) && (best == NULL || db_in_flight(a->db[i]) < db_in_flight(best)))
+			best = a->db[i];
+	return best;
+}
+
+static bool check_body(struct http_request *r, struct err *e)
+{
+	size_t len = evbuffer_get_length(http_body(r));
+	return len == 0 || err_set(e, ERR_REQUEST, "%s takes no body, got %zu bytes", http_method(r), len);
+}
+
+void api_handle(struct http_request *r, void *arg)
+{
+	struct api *a = arg;
+	struct route_match m;
+	struct err e = {0};
+	bool ok = route_find(routes, route_count, http_method(r), http_target(r), &m, &e) && check_body(r, &e);
+	struct db *db = ok ? least_busy(a) : NULL;
+	if (ok && m.route->act != NULL) {
+		m.route->act(a, r);
+		return;
+	}
+	if (ok && db != NULL && db_in_flight(db) >= IN_FLIGHT_MAX)
+		ok = err_set(&e, ERR_OVERLOADED, "the database has too many requests to answer, try again");
+	if (ok) {
+		call_run(db, r, &m);
+		return;
+	}
+	if (e.code == ERR_METHOD)
+		http_add_field(r, "Allow", "%s", m.allow);
+	http_problem_err(r, &e);
+}
+
+void api_observe(enum http_observation what, double value, double seconds, void *arg)
+{
+	struct api *a = arg;
+	struct metrics *m = service_metrics(a->service);
+	switch (what) {
+	case HTTP_ANSWERED:
+		metric_add(m, value < 400 ? M_ANSWERS_2XX : value < 500 ? M_ANSWERS_4XX : M_ANSWERS_5XX, 1);
+		metric_observe(m, M_ANSWER_SECONDS, seconds);
+		break;
+	case HTTP_CONNECTIONS:
+		metric_set(m, M_CONNECTIONS, value);
+		break;
+	case HTTP_TURNED_AWAY:
+		metric_add(m, M_TURNED_AWAY, value);
+		break;
+	}
+}
+
+static void reply_status(struct http_request *r, const char *status)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (body == NULL)
+		abort();
+	evbuffer_add_printf(body, "{\"status\":\"%s\"}\n", status);
+	http_reply(r, 200, "application/json", body);
+	evbuffer_free(body);
+}
+
+void api_health(struct api *a, struct http_request *r)
+{
+	(void)a;
+	reply_status(r, "alive");
+}
+
+void api_ready(struct api *a, struct http_request *r)
+{
+	char why[160];
+	struct err e;
+	if (service_ready(a->service, why, sizeof(why))) {
+		reply_status(r, "ready");
+		return;
+	}
+	err_set(&e, ERR_DB_LOST, "not ready: %s", why);
+	http_problem_err(r, &e);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An HTTP/1.1 server on libevent's bufferevents: connections with deadlines and caps, requests that were validated
+ * byte by byte (http_head.h) before anybody sees them, answers with the fields that every answer carries. One parser
+ * reads the wire, so there is no second one for it to disagree with. */
+#ifndef COLDFLEET_API_HTTP_H
+#define COLDFLEET_API_HTTP_H
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+
+#include "api/http_head.h"
+#include "core/err.h"
+
+struct http_server;
+struct http_request;
+
+/* What the server lets be counted. */
+enum http_observation {
+	HTTP_ANSWERED,    /* value: the status */
+	HTTP_CONNECTIONS, /* value: how many there are now */
+	HTTP_TURNED_AWAY
+};
+/* `seconds`: from the request's first byte to its answer, else 0. */
+typedef void http_observer(enum http_observation what, double value, double seconds, void *arg);
+
+struct http_options {
+	struct http_limits limits;
+	double request_timeout;  /* seconds from a request's first byte to its last */
+	double idle_timeout;     /* seconds a connection may wait for its next request, or not take our answer */
+	int64_t max_connections; /* when reached, the connection that idles longest makes room; if none idles: 503 */
+	int64_t max_per_address; /* connections of one IP address; 0: no limit */
+	http_observer *observer; /* may be NULL; gets the handler's argument */
+};
+
+/* Called once for each complete and valid request. It must lead to exactly one http_reply(), now or later. */
+typedef void http_handler(struct http_request *r, void *arg);
+
+/* `where` is "127.0.0.1:PORT", "[::1]:PORT" or "unix:/PATH": clear text goes no further than this machine. */
+struct http_server *http_server_new(struct event_base *base, const char *where, const struct http_options *options,
+				    http_handler *handler, void *arg, struct err *e);
+/* Takes no new connection and no new request, finishes those in flight, then calls `done` once. */
+void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg);
+/* Breaks what is left; a request that is still being worked on stays valid until its http_reply(). */
+void http_server_free(struct http_server **s);
+size_t http_server_connections(const struct http_server *s);
+
+/* Borrowed until http_reply(). */
+const char *http_method(const struct http_request *r);
+const char *http_target(const struct http_request *r); /* path and query as they came, still escaped */
+const char *http_field(const struct http_request *r, enum http_field field); /* NULL: absent */
+const char *http_id(const struct http_request *r); /* the client's X-Request-Id when it is a decent one, else ours */
+struct evbuffer *http_body(const struct http_request *r);
+double http_age(const struct http_request *r); /* seconds since its first byte */
+
+/* One more field line for the answer; printf-style. `name` is borrowed only during the call. */
+void http_add_field(struct http_request *r, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Answers and ends the request: `r` is gone. Empties `body` (NULL: none), which stays the caller's. */
+void http_reply(struct http_request *r, int status, const char *type, struct evbuffer *body);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the three files of the HTTP server share: its server, connection and request as structs. */
+#ifndef COLDFLEET_API_HTTP_INTERNAL_H
+#define COLDFLEET_API_HTTP_INTERNAL_H
+
+#include <netinet/in.h>
+#include <sys/queue.h>
+#include <sys/time.h>
+
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+
+#include "api/http.h"
+
+struct http_conn;
+TAILQ_HEAD(http_conns, http_conn);
+
+struct http_server {
+	struct event_base *base;
+	struct http_options options;
+	http_handler *handler;
+	void *arg;
+	struct evconnlistener *listener; /* NULL once stopped */
+	struct event *resume;            /* accepts again after descriptors ran out */
+	char unix_path[108];
+	struct http_conns conns; /* the one that changed state last stands last */
+	size_t count;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+	struct event *stopped_event;
+	char id_prefix[17];
+	uint64_t id_next;
+};
+
+struct http_request {
+	struct http_conn *conn; /* NULL once the client has gone */
+	char id[65];
+	struct http_head head;
+	char *bytes; /* the head, its method, target and looked-at values ended with NUL; NULL for a refused request */
+	struct evbuffer *body;
+	struct evbuffer *fields; /* more lines for the answer, NULL when none */
+	struct timeval started;
+};
+
+struct http_conn *http_conn_new(struct http_server *s, evutil_socket_t fd, const struct in6_addr *from);
+void http_conn_free(struct http_conn **c);
+bool http_conn_idle(const struct http_conn *c);
+/* The server stops: an idle connection ends now, another one after its answer. May free `c`. */
+void http_conn_stop(struct http_conn *c);
+/* The answer to the request in work is complete in `answer` (emptied). May free nothing. */
+void http_conn_answer(struct http_conn *c, struct evbuffer *answer);
+
+/* `bytes` NULL: a request that is only answered. */
+struct http_request *http_request_new(struct http_server *s, struct http_conn *c, const char *bytes,
+				      const struct http_head *head, const struct timeval *started);
+void http_request_free(struct http_request **r);
+
+void http_server_counted(struct http_server *s); /* a connection has come or gone */
+void http_server_observe(const struct http_server *s, enum http_observation what, double value, double seconds);
+
+struct http_conn {
+	TAILQ_ENTRY(http_conn) next;
+	struct http_server *server;
+	struct in6_addr from; /* IPv4 mapped; all zero: a Unix socket */
+	struct bufferevent *bev;
+	struct event *timer; /* the deadline of the state */
+	unsigned state;      /* enum conn_state of http_conn.c */
+	bool eof;            /* the client has said all that it will say */
+	bool last;           /* no request after this one */
+	struct http_head head;
+	struct timeval started;       /* first byte of the request */
+	struct http_request *request; /* from the end of its head to its answer */
+	size_t discarded;
+};
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A request as its handler sees it, and the answer to it: status line, the fields that every answer carries, body. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/http_internal.h"
+#include "core/log.h"
+
+static const struct {
+	int status;
+	const char *reason;
+} reason_table[] = {
+	{200, "OK"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{411, "Length Required"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{417, "Expectation Failed"},
+	{422, "Unprocessable Content"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{503, "Service Unavailable"},
+	{505, "HTTP Version Not Supported"},
+};
+
+static const char *reason_of(int status)
+{
+	for (size_t i = 0; i < sizeof(reason_table) / sizeof(reason_table[0]); i++)
+		if (reason_table[i].status == status)
+			return reason_table[i].reason;
+	return "Unknown"; /* the phrase has no meaning in HTTP */
+}
+
+static void end_span(struct http_request *r, struct http_span s)
+{
+	r->bytes[s.at + s.len] = '\0'; /* over the space, tab or CR that follows it */
+}
+
+/* A client may name its request, within what is safe in a log line and a header. */
+static void choose_id(struct http_server *s, struct http_request *r)
+{
+	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	const char *given = r->bytes != NULL ? http_field(r, HTTP_REQUEST_ID) : NULL;
+	size_t len = given != NULL ? strlen(given) : 0;
+	if (len > 0 && len < sizeof(r->id) && strspn(given, safe) == len)
+		memcpy(r->id, given, len + 1);
+	else
+		snprintf(r->id, sizeof(r->id), "%s-%llx", s->id_prefix, (unsigned long long)s->id_next++);
+}
+
+struct http_request *http_request_new(struct http_server *s, struct http_conn *c, const char *bytes,
+				      const struct http_head *head, const struct timeval *started)
+{
+	struct http_request *r = calloc(1, sizeof(*r));
+	if (r == NULL || (r->body = evbuffer_new()) == NULL)
+		abort();
+	r->conn = c;
+	r->head = *head;
+	r->started = *started;
+	if (bytes != NULL) {
+		r->bytes = malloc(head->length);
+		if (r->bytes == NULL)
+			abort();
+		memcpy(r->bytes, bytes, head->length);
+		end_span(r, head->method);
+		end_span(r, head->target);
+		for (int i = 0; i < HTTP_FIELDS; i++)
+			if (head->present[i])
+				end_span(r, head->field[i]);
+	}
+	choose_id(s, r);
+	return r;
+}
+
+void http_request_free(struct http_request **rp)
+{
+	struct http_request *r = *rp;
+	if (r == NULL)
+		return;
+	free(r->bytes);
+	evbuffer_free(r->body);
+	if (r->fields != NULL)
+		evbuffer_free(r->fields);
+	free(r);
+	*rp = NULL;
+}
+
+const char *http_method(const struct http_request *r)
+{
+	return r->bytes != NULL ? r->bytes + r->head.method.at : "-";
+}
+
+const char *http_target(const struct http_request *r)
+{
+	return r->bytes != NULL ? r->bytes + r->head.target.at : "-";
+}
+
+const char *http_field(const struct http_request *r, enum http_field field)
+{
+	return r->bytes != NULL && r->head.present[field] ? r->bytes + r->head.field[field].at : NULL;
+}
+
+const char *http_id(const struct http_request *r)
+{
+	return r->id;
+}
+
+struct evbuffer *http_body(const struct http_request *r)
+{
+	return r->body;
+}
+
+double http_age(const struct http_request *r)
+{
+	struct timeval now;
+	evutil_gettimeofday(&now, NULL);
+	return (double)(now.tv_sec - r->started.tv_sec) + (double)(now.tv_usec - r->started.tv_usec) / 1e6;
+}
+
+void http_add_field(struct http_request *r, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+	if (r->fields == NULL && (r->fields = evbuffer_new()) == NULL)
+		abort();
+	evbuffer_add_printf(r->fields, "%s: ", name);
+	va_start(ap, fmt);
+	evbuffer_add_vprintf(r->fields, fmt, ap);
+	va_end(ap);
+	evbuffer_add(r->fields, "\r\n", 2);
+}
+
+static void write_head(struct http_request *r, struct evbuffer *to, int status, const char *type, size_t length)
+{
+	char date[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+	evbuffer_add_printf(to,
+			    "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+			    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: %s\r\n",
+			    status, reason_of(status), date, type, length, r->id);
+	if (r->fields != NULL)
+		evbuffer_add_buffer(to, r->fields);
+	evbuffer_add_printf(to, "%s\r\n", r->conn->last ? "Connection: close\r\n" : "");
+}
+
+/* Failures are for operators to see; what goes well is many lines, so they are for whoever asks. */
+static void log_answer(const struct http_request *r, int status, size_t length)
+{
+	enum log_level level = status >= 500 ? LOG_LEVEL_WARN : status >= 400 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+	if (level <= log_level_get())
+		log_line(level, "http", "request=%s method=%s target=%.200s status=%d bytes=%zu ms=%.1f%s", r->id,
+			 http_method(r), http_target(r), status, length, http_age(r) * 1e3,
+			 r->conn == NULL ? " client=gone" : "");
+}
+
+void http_reply(struct http_request *r, int status, const char *type, struct evbuffer *body)
+{
+	size_t length = body != NULL ? evbuffer_get_length(body) : 0;
+	log_answer(r, status, length);
+	if (r->conn != NULL) {
+		http_server_observe(r->conn->server, HTTP_ANSWERED, status, http_age(r));
+		struct evbuffer *answer = evbuffer_new();
+		if (answer == NULL)
+			abort();
+		write_head(r, answer, status, type, length);
+		if (length > 0 && strcmp(http_method(r), "HEAD") != 0)
+			evbuffer_add_buffer(answer, body);
+		http_conn_answer(r->conn, answer);
+		evbuffer_free(answer);
+	}
+	if (body != NULL)
+		evbuffer_drain(body, evbuffer_get_length(body));
+	http_request_free(&r);
+}

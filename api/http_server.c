@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The listening side: where it may listen, how many connections it holds, what happens when there are too many, and
+ * how it ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "api/http_internal.h"
+#include "core/log.h"
+
+#define BACKLOG             512
+#define DESCRIPTORS_FOR_US  64 /* database, monitor, log, epoll ... */
+#define RESUME_AFTER_SECOND 1
+
+/* ---- too many ---- */
+
+/* Best effort: the answer fits into the socket's buffer, or the client learns from the close. */
+static void turn_away(evutil_socket_t fd)
+{
+	static const char answer[] =
+		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+		"Content-Length: 135\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+		"Retry-After: 1\r\nConnection: close\r\n\r\n"
+		"{\"type\":\"urn:coldfleet:problem:overloaded\",\"title\":\"Service Unavailable\","
+		"\"status\":503,\"detail\":\"too many connections, try again\"}\n";
+	char scratch[4096];
+	send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(fd, SHUT_WR);
+	if (recv(fd, scratch, sizeof(scratch), MSG_DONTWAIT) < 0 && errno != EAGAIN)
+		log_debug("http", "turned away, and the client has gone: %s", strerror(errno));
+	evutil_closesocket(fd);
+}
+
+static int64_t count_from(const struct http_server *s, const struct in6_addr *from)
+{
+	const struct http_conn *c;
+	int64_t n = 0;
+	TAILQ_FOREACH(c, &s->conns, next)
+	n += memcmp(&c->from, from, sizeof(*from)) == 0;
+	return n;
+}
+
+static bool make_room(struct http_server *s)
+{
+	struct http_conn *c;
+	TAILQ_FOREACH(c, &s->conns, next)
+	if (http_conn_idle(c)) {
+		http_conn_free(&c);
+		return true;
+	}
+	return false;
+}
+
+/* ---- accepting ---- */
+
+static struct in6_addr address_of(const struct sockaddr *sa)
+{
+	struct in6_addr a = IN6ADDR_ANY_INIT;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	if (sa->sa_family == AF_INET) {
+		memcpy(&in, sa, sizeof(in));
+		a.s6_addr[10] = a.s6_addr[11] = 0xff;
+		memcpy(&a.s6_addr[12], &in.sin_addr, 4);
+	} else if (sa->sa_family == AF_INET6) {
+		memcpy(&in6, sa, sizeof(in6));
+		a = in6.sin6_addr;
+	}
+	return a;
+}
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *arg)
+{
+	struct http_server *s = arg;
+	struct in6_addr from = address_of(sa);
+	(void)l, (void)len;
+	bool of_address = s->options.max_per_address > 0 && !IN6_IS_ADDR_UNSPECIFIED(&from) &&
+			  count_from(s, &from) >= s->options.max_per_address;
+	if (of_address || (s->count >= (size_t)s->options.max_connections && !make_room(s))) {
+		log_info("http", "connection turned away, connections=%zu limit=%s", s->count,
+			 of_address ? "max_connections_per_address" : "max_connections");
+		http_server_observe(s, HTTP_TURNED_AWAY, 1, 0);
+		turn_away(fd);
+		return;
+	}
+	http_conn_new(s, fd, &from);
+}
+
+/* Out of descriptors or memory: without a pause the listener would spin. */
+static void on_accept_error(struct evconnlistener *l, void *arg)
+{
+	struct http_server *s = arg;
+	struct timeval tv = {RESUME_AFTER_SECOND, 0};
+	log_error("http", "accept failed, pausing for a second: %s", strerror(errno));
+	evconnlistener_disable(l);
+	evtimer_add(s->resume, &tv);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	(void)fd, (void)what;
+	if (s->listener != NULL)
+		evconnlistener_enable(s->listener);
+}
+
+/* ---- listening ---- */
+
+static bool is_loopback(const struct sockaddr_storage *ss)
+{
+	if (ss->ss_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24 == 127;
+	return ss->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)ss)->sin6_addr);
+}
+
+static bool listen_at(struct http_server *s, const char *where, const struct sockaddr *sa, int len, struct err *e)
+{
+	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
+	s->listener = evconnlistener_new_bind(s->base, on_accept, s, flags, BACKLOG, sa, len);
+	if (s->listener == NULL)
+		return err_set(e, ERR_SYSTEM, "cannot listen on %.100s: %s", where, strerror(errno));
+	evconnlistener_set_error_cb(s->listener, on_accept_error);
+	return true;
+}
+
+static bool listen_tcp(struct http_server *s, const char *where, struct err *e)
+{
+	struct sockaddr_storage ss = {0};
+	int len = sizeof(ss);
+	if (evutil_parse_sockaddr_port(where, (struct sockaddr *)&ss, &len) != 0)
+		return err_set(e, ERR_CONFIG, "listen: expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH, got '%.100s'",
+			       where);
+	if (!is_loopback(&ss))
+		return err_set(e, ERR_CONFIG,
+			       "listen: %.100s is not a loopback address; clear text stays on this machine, put a TLS "
+			       "proxy in front",
+			       where);
+	return listen_at(s, where, (struct sockaddr *)&ss, len, e);
+}
+
+static bool listen_unix(struct http_server *s, const char *path, struct err *e)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct stat st;
+	if (path[0] != '/' || strlen(path) >= sizeof(sun.sun_path))
+		return err_set(e, ERR_CONFIG, "listen: expected unix:/PATH of at most %zu bytes",
+			       sizeof(sun.sun_path) - 1);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
+	mode_t before = umask(0117); /* owner and group may connect */
+	bool ok = listen_at(s, path, (struct sockaddr *)&sun, (int)sizeof(sun), e);
+	umask(before);
+	if (ok)
+		memcpy(s->unix_path, path, strlen(path) + 1);
+	return ok;
+}
+
+static bool reserve_descriptors(int64_t connections, struct err *e)
+{
+	struct rlimit limit;
+	rlim_t want = (rlim_t)connections + DESCRIPTORS_FOR_US;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return err_set(e, ERR_SYSTEM, "getrlimit: %s", strerror(errno));
+	if (limit.rlim_cur >= want)
+		return true;
+	if (limit.rlim_max < want)
+		return err_set(e, ERR_CONFIG, "max_connections=%lld needs %llu file descriptors, the limit is %llu",
+			       (long long)connections, (unsigned long long)want, (unsigned long long)limit.rlim_max);
+	limit.rlim_cur = want;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return err_set(e, ERR_SYSTEM, "setrlimit: %s", strerror(errno));
+	return true;
+}
+
+/* ---- beginning and end ---- */
+
+static void on_stopped(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	(void)fd, (void)what;
+	s->stopped(s->stopped_arg);
+}
+
+struct http_server *http_server_new(struct event_base *base, const char *where, const struct http_options *options,
+				    http_handler *handler, void *arg, struct err *e)
+{
+	unsigned char id[8];
+	struct http_server *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		abort();
+	s->base = base;
+	s->options = *options;
+	s->handler = handler;
+	s->arg = arg;
+	TAILQ_INIT(&s->conns);
+	evutil_secure_rng_get_bytes(id, sizeof(id));
+	for (size_t i = 0; i < sizeof(id); i++)
+		snprintf(s->id_prefix + 2 * i, 3, "%02x", id[i]);
+	s->resume = evtimer_new(base, on_resume, s);
+	s->stopped_event = evtimer_new(base, on_stopped, s);
+	if (s->resume == NULL || s->stopped_event == NULL)
+		abort();
+	bool ok = reserve_descriptors(options->max_connections, e) &&
+		  (strncmp(where, "unix:", 5) == 0 ? listen_unix(s, where + 5, e) : listen_tcp(s, where, e));
+	if (!ok)
+		http_server_free(&s);
+	return s;
+}
+
+void http_server_observe(const struct http_server *s, enum http_observation what, double value, double seconds)
+{
+	if (s->options.observer != NULL)
+		s->options.observer(what, value, seconds, s->arg);
+}
+
+void http_server_counted(struct http_server *s)
+{
+	http_server_observe(s, HTTP_CONNECTIONS, (double)s->count, 0);
+	if (s->count == 0 && s->stopped != NULL)
+		event_active(s->stopped_event, EV_TIMEOUT, 0);
+}
+
+static void listener_close(struct http_server *s)
+{
+	if (s->listener != NULL)
+		evconnlistener_free(s->listener);
+	s->listener = NULL;
+	if (s->unix_path[0] != '\0')
+		unlink(s->unix_path);
+	s->unix_path[0] = '\0';
+}
+
+void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg)
+{
+	listener_close(s);
+	s->stopped = done;
+	s->stopped_arg = arg;
+	if (s->count == 0)
+		event_active(s->stopped_event, EV_TIMEOUT, 0);
+	struct http_conn *c = TAILQ_FIRST(&s->conns);
+	while (c != NULL) {
+		struct http_conn *after = TAILQ_NEXT(c, next);
+		http_conn_stop(c);
+		c = after;
+	}
+}
+
+void http_server_free(struct http_server **sp)
+{
+	struct http_server *s = *sp;
+	if (s == NULL)
+		return;
+	s->stopped = NULL;
+	s->options.observer = NULL;
+	listener_close(s);
+	for (struct http_conn *c = TAILQ_FIRST(&s->conns); c != NULL; c = TAILQ_FIRST(&s->conns))
+		http_conn_free(&c);
+	event_free(s->resume);
+	event_free(s->stopped_event);
+	free(s);
+	*sp = NULL;
+}
+
+size_t http_server_connections(const struct http_server *s)
+{
+	return s->count;
+}

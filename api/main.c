@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * coldfleet-api: REST for people and programs of operations. Configuration, HTTP server, database, in this order. */
+#include <stdio.h>
+
+#include "api/api.h"
+#include "core/log.h"
+
+struct values {
+	struct service_config service;
+	char listen[CONFIG_TEXT_MAX];
+	char database[CONFIG_TEXT_MAX];
+	int64_t connections;
+	double request_timeout, idle_timeout;
+	int64_t max_connections, max_connections_per_address;
+	int64_t max_header_bytes, max_body_bytes;
+};
+
+#define ITEM(name, type, fallback, min, max, help)                                                                     \
+	{                                                                                                              \
+		"api." #name, type, offsetof(struct values, name), fallback, min, max, false, false, help              \
+	}
+
+static const struct config_item items[] = {
+	SERVICE_CONFIG_ITEMS("api", "127.0.0.1:9642"),
+	ITEM(listen, CONFIG_TEXT, "127.0.0.1:8470", 0, 0,
+	     "where clear-text HTTP is served: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; put a TLS proxy in front"),
+	{"api.database", CONFIG_TEXT, offsetof(struct values, database), "dbname=coldfleet user=coldfleet_api", 0, 0,
+	 false, true, "libpq connection string or URI"},
+	ITEM(connections, CONFIG_INT, "4", 1, 64, "connections to the database"),
+	ITEM(request_timeout, CONFIG_SECONDS, "10s", 0.1, 300,
+	     "from a request's first byte to its last, and again for the database's answer"),
+	ITEM(idle_timeout, CONFIG_SECONDS, "60s", 0.1, 3600,
+	     "how long a connection may wait for its next request, or not take our answer"),
+	ITEM(max_connections, CONFIG_INT, "2000", 1, 100000,
+	     "when reached, the connection that idles longest makes room; when none idles, 503"),
+	ITEM(max_connections_per_address, CONFIG_INT, "0", 0, 100000,
+	     "connections of one IP address, 0: no limit; a proxy on this machine is one address"),
+	ITEM(max_header_bytes, CONFIG_BYTES, "16KiB", 256, 1 << 20, "request line and header fields together"),
+	ITEM(max_body_bytes, CONFIG_BYTES, "1MiB", 0, 1 << 30, "body of a request"),
+};
+
+static const struct service_spec spec = {
+	.name = "coldfleet-api",
+	.summary = "Serves the fleet, its readings and its state over REST.",
+	.items = items,
+	.item_count = sizeof(items) / sizeof(items[0]),
+	.values_size = sizeof(struct values),
+	.metrics = api_metrics,
+	.metric_count = M_ROWS,
+};
+
+static struct http_options http_options_of(const struct values *v)
+{
+	size_t head = (size_t)v->max_header_bytes;
+	return (struct http_options){
+		.limits = {.target = head / 2, .head = head, .fields = 64, .body = (uint64_t)v->max_body_bytes},
+		.request_timeout = v->request_timeout,
+		.idle_timeout = v->idle_timeout,
+		.max_connections = v->max_connections,
+		.max_per_address = v->max_connections_per_address,
+		.observer = api_observe,
+	};
+}
+
+struct daemon {
+	struct service *service;
+	struct http_server *http;
+};
+
+static void on_http_stopped(void *arg)
+{
+	struct daemon *d = arg;
+	service_stopped(d->service);
+}
+
+static void on_stop(void *arg)
+{
+	struct daemon *d = arg;
+	http_server_stop(d->http, on_http_stopped, d);
+}
+
+int main(int argc, char **argv)
+{
+	static struct values values;
+	struct service_spec mine = spec;
+	struct daemon d = {0};
+	struct api *api = NULL;
+	struct err e = {0};
+	int status = 1;
+
+	mine.values = &values;
+	enum service_start start = service_new(&mine, argc, argv, &d.service);
+	if (start != SERVICE_RUN)
+		return start == SERVICE_EXIT_OK ? 0 : 2;
+	const struct http_options http = http_options_of(&values);
+	const struct api_options options = {values.database, values.connections, values.request_timeout};
+	api = api_new(d.service, &options);
+	d.http = http_server_new(service_base(d.service), values.listen, &http, api_handle, api, &e);
+	if (d.http == NULL) {
+		log_error("api", "%s", e.detail);
+		goto out;
+	}
+	service_on_stop(d.service, on_stop, &d);
+	log_info("api", "listening at=%s", values.listen);
+	status = service_run(d.service);
+out:
+	http_server_free(&d.http);
+	api_free(&api);
+	service_free(&d.service);
+	return status;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Percent-decoding (RFC 3986), whole numbers and times (RFC 3339). */
+#include "api/url.h"
+
+#include <string.h>
+
+static size_t sequence(const unsigned char *p, size_t left)
+{
+	static const struct {
+		unsigned char mask, lead;
+		size_t len;
+		uint32_t least;
+	} rows[] = {{0x80, 0x00, 1, 0}, {0xe0, 0xc0, 2, 0x80}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
+	for (size_t r = 0; r < 4; r++) {
+		if ((p[0] & rows[r].mask) != rows[r].lead || rows[r].len > left)
+			continue;
+		uint32_t point = p[0] & (unsigned char)~rows[r].mask;
+		for (size_t i = 1; i < rows[r].len; i++) {
+			if ((p[i] & 0xc0) != 0x80)
+				return 0;
+			point = point << 6 | (p[i] & 0x3f);
+		}
+		bool surrogate = point >= 0xd800 && point <= 0xdfff;
+		return point >= rows[r].least && point <= 0x10ffff && !surrogate ? rows[r].len : 0;
+	}
+	return 0;
+}
+
+bool url_is_utf8(const char *text, size_t len)
+{
+	for (size_t i = 0, n; i < len; i += n) {
+		n = sequence((const unsigned char *)text + i, len - i);
+		if (n == 0)
+			return false;
+	}
+	return true;
+}
+
+static int hex(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *p = c != '\0' ? strchr(digits, c) : NULL;
+	return p != NULL ? (int)((p - digits) % 16) : -1;
+}
+
+bool url_decode(const char *from, size_t len, char *to, size_t size, struct err *e)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len; i++, n++) {
+		int c = (unsigned char)from[i];
+		if (c == '%') {
+			int high = i + 1 < len ? hex(from[i + 1]) : -1, low = i + 2 < len ? hex(from[i + 2]) : -1;
+			if (high < 0 || low < 0)
+				return err_set(e, ERR_REQUEST, "'%%' must be followed by two hexadecimal digits");
+			c = high * 16 + low;
+			i += 2;
+		}
+		if (c < 0x20 || c == 0x7f)
+			return err_set(e, ERR_REQUEST, "control characters are not allowed");
+		if (n + 1 >= size)
+			return err_set(e, ERR_REQUEST, "longer than %zu bytes", size - 1);
+		to[n] = (char)c;
+	}
+	to[n] = '\0';
+	return url_is_utf8(to, n) || err_set(e, ERR_REQUEST, "must be UTF-8");
+}
+
+bool url_int(const char *text, int64_t *to)
+{
+	bool negative = text[0] == '-';
+	const char *p = text + negative;
+	size_t len = strlen(p);
+	if (len == 0 || len > 18 || (p[0] == '0' && (len > 1 || negative)))
+		return false;
+	*to = 0;
+	for (; *p != '\0'; p++) {
+		if (*p < '0' || *p > '9')
+			return false;
+		*to = *to * 10 + (*p - '0');
+	}
+	if (negative)
+		*to = -*to;
+	return true;
+}
+
+/* `n` digits at *p, which moves behind them; -1 when there are fewer. */
+static int digits(const char **p, int n)
+{
+	int value = 0;
+	for (; n > 0; n--, (*p)++) {
+		if (**p < '0' || **p > '9')
+			return -1;
+		value = value * 10 + (**p - '0');
+	}
+	return value;
+}
+
+static bool character(const char **p, char c)
+{
+	return *(*p)++ == c;
+}
+
+static bool date(const char **p)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	int year = digits(p, 4);
+	if (year < 1970 || !character(p, '-'))
+		return false;
+	int month = digits(p, 2);
+	if (month < 1 || month > 12 || !character(p, '-'))
+		return false;
+	int day = digits(p, 2);
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	return day >= 1 && day <= days[month - 1] + (month == 2 && leap);
+}
+
+static bool hour_minute(const char **p)
+{
+	int hour = digits(p, 2);
+	if (hour < 0 || hour > 23 || !character(p, ':'))
+		return false;
+	int minute = digits(p, 2);
+	return minute >= 0 && minute <= 59;
+}
+
+static bool fraction(const char **p)
+{
+	size_t n = strspn(*p, "0123456789");
+	*p += n;
+	return n >= 1 && n <= 6;
+}
+
+bool url_time(const char *text)
+{
+	const char *p = text;
+	if (!date(&p) || !character(&p, 'T') || !hour_minute(&p) || !character(&p, ':'))
+		return false;
+	int second = digits(&p, 2);
+	if (second < 0 || second > 59)
+		return false;
+	if (*p == '.' && (p++, !fraction(&p)))
+		return false;
+	if (*p == 'Z')
+		return p[1] == '\0';
+	if (*p != '+' && *p != '-')
+		return false;
+	p++;
+	return hour_minute(&p) && *p == '\0';
+}

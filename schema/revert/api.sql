@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Drops the schema by name of its parts, so that an object it does not know stops the revert.
+BEGIN;
+
+DROP FUNCTION api.readings(text, timestamptz, timestamptz, int, text);
+DROP FUNCTION api.json_reading(telemetry.reading);
+DROP FUNCTION api.device(text);
+DROP FUNCTION api.devices(int, text);
+DROP FUNCTION api.json_model(fleet.model, text);
+DROP FUNCTION api.json_latest(telemetry.device_state);
+DROP FUNCTION api.cursor_key(text, text);
+DROP FUNCTION api.cursor(text, text);
+DROP FUNCTION api.json_time(timestamptz);
+DROP FUNCTION api.begin(bytea, text);
+DROP FUNCTION api.role_allows(text, text);
+DROP SCHEMA api;
+
+COMMIT;

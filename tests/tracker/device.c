@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * States: DOWN -> SUBSCRIBING -> ASKING (only while the epoch is unknown) -> SENDING, and DOWN from each. */
+#include "tests/tracker/device.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "broker-bridge/topic.h"
+#include "core/log.h"
+#include "tests/tracker/epoch.h"
+#include "tests/tracker/receipt.h"
+
+#define ASK_FIRST  2.0 /* seconds without a receipt until one is asked for; doubles */
+#define ASK_LIMIT  60.0
+#define LOST_AGAIN INT64_C(2000000) /* microseconds between two reports of lost samples */
+#define WINDOW_MAX 1000
+
+enum device_state { DEV_DOWN, DEV_SUBSCRIBING, DEV_ASKING, DEV_SENDING, DEV_STATES };
+static const char *const state_names[DEV_STATES] = {"DOWN", "SUBSCRIBING", "ASKING", "SENDING"};
+
+struct job {
+	struct range samples;
+	enum device_job kind;
+};
+
+struct flight {
+	int mid; /* 0: free */
+	struct job job;
+};
+
+struct device {
+	struct device_options o;
+	char serial[TOPIC_SERIAL_MAX + 1];
+	char telemetry[TOPIC_MAX], receipt[TOPIC_MAX], command[TOPIC_MAX];
+	struct mqtt *mqtt;
+	struct flash *flash;
+	struct event *timer; /* asks for a receipt */
+	device_cb *cb;
+	void *arg;
+	enum device_state state;
+	unsigned subscribed;
+	bool clock_told;
+	int32_t unqueued; /* number of the first sample that is in no job yet */
+	struct job *queue;
+	size_t queue_room, queue_first, queue_count;
+	struct flight *flights;
+	size_t flight_count;
+	struct epoch_search search;
+	double ask_wait;
+	int64_t lost_told;
+	struct device_counts counts;
+};
+
+/* One thread: the message being built is only needed until mqtt_publish() has copied it. */
+static uint8_t buffer[ENCODE_MAX];
+static const struct sample *gathered[ENCODE_SAMPLES_MAX];
+
+static void *must(void *memory)
+{
+	if (memory == NULL)
+		abort();
+	return memory;
+}
+
+static int64_t clock_us(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void enter(struct device *d, enum device_state to)
+{
+	if (d->state != to)
+		log_debug(d->serial, "%s -> %s", state_names[d->state], state_names[to]);
+	d->state = to;
+}
+
+static void arm(struct device *d, double seconds)
+{
+	struct timeval tv = {.tv_sec = (time_t)seconds,
+			     .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
+
+	if (!evtimer_pending(d->timer, NULL))
+		evtimer_add(d->timer, &tv);
+}
+
+/* ---- the queue of jobs ---- */
+
+static void queue_grow(struct device *d)
+{
+	size_t room = d->queue_room > 0 ? d->queue_room * 2 : 4;
+	struct job *queue = must(calloc(room, sizeof(*queue)));
+
+	for (size_t i = 0; i < d->queue_count; i++)
+		queue[i] = d->queue[(d->queue_first + i) % d->queue_room];
+	free(d->queue);
+	d->queue = queue;
+	d->queue_room = room;
+	d->queue_first = 0;
+}
+
+static void queue_push(struct device *d, struct job job)
+{
+	if (d->queue_count == d->queue_room)
+		queue_grow(d);
+	d->queue[(d->queue_first + d->queue_count++) % d->queue_room] = job;
+}
+
+static void queue_push_front(struct device *d, struct job job)
+{
+	if (d->queue_count == d->queue_room)
+		queue_grow(d);
+	d->queue_first = (d->queue_first + d->queue_room - 1) % d->queue_room;
+	d->queue[d->queue_first] = job;
+	d->queue_count++;
+}
+
+static struct job queue_pop(struct device *d)
+{
+	struct job job = d->queue[d->queue_first];
+
+	d->queue_first = (d->queue_first + 1) % d->queue_room;
+	d->queue_count--;
+	return job;
+}
+
+/* ---- sending ---- */
+
+static bool publish(struct device *d, struct message *m, size_t *taken, int *mid)
+{
+	struct err e;
+	struct mqtt_publish p = {.topic = d->telemetry,
+				 .payload = buffer,
+				 .qos = 1,
+				 .content_type = encoding_content_type(d->o.encoding),
+				 .response_topic = d->receipt};
+
+	m->clock = d->clock_told ? -1 : (double)clock_us(CLOCK_REALTIME) / 1e6;
+	p.payload_len = encode_message(d->o.encoding, m, buffer, taken);
+	if (!mqtt_publish(d->mqtt, &p, mid, &e)) {
+		log_debug(d->serial, "publish: %s", e.detail);
+		return false;
+	}
+	d->clock_told = true;
+	return true;
+}
+
+/* A pack without samples: asks for a receipt of `epoch`, and says what is lost. */
+static void publish_ask(struct device *d, int32_t epoch, const struct range *lost, size_t lost_count)
+{
+	struct message m = {.epoch = epoch, .ask = true, .lost = lost, .lost_count = lost_count};
+	size_t taken;
+
+	if (publish(d, &m, &taken, NULL))
+		d->counts.asked++;
+}
+
+/* The samples of the job that are still there, up to the first hole behind them. */
+static size_t gather(const struct device *d, struct job *job)
+{
+	size_t n = 0;
+
+	for (int32_t seq = job->samples.first; seq <= job->samples.last && n < ENCODE_SAMPLES_MAX; seq++) {
+		struct sample *s = flash_get(d->flash, seq);
+		bool wanted = s != NULL && (job->kind != JOB_RESEND || s->delivery != DELIVERY_STORED);
+		if (wanted)
+			gathered[n++] = s;
+		else if (n > 0)
+			break;
+		if (n == 1 && wanted)
+			job->samples.first = seq;
+	}
+	return n;
+}
+
+static struct flight *free_flight(struct device *d)
+{
+	for (size_t i = 0; i < d->o.window; i++)
+		if (d->flights[i].mid == 0)
+			return &d->flights[i];
+	abort();
+}
+
+/* False when the connection takes nothing more. */
+static bool send_job(struct device *d, struct job job)
+{
+	size_t n = gather(d, &job), taken = 0;
+	struct message m = {.epoch = flash_epoch(d->flash), .samples = gathered, .sample_count = n};
+	int mid = 0;
+
+	if (n == 0)
+		return true;
+	if (!publish(d, &m, &taken, &mid)) {
+		queue_push_front(d, job);
+		return false;
+	}
+	struct job rest = {{job.samples.first + (int32_t)taken, job.samples.last}, job.kind};
+	if (rest.samples.first <= rest.samples.last)
+		queue_push_front(d, rest);
+	job.samples.last = rest.samples.first - 1;
+	*free_flight(d) = (struct flight){mid, job};
+	d->flight_count++;
+	d->counts.packs++;
+	d->counts.duplicates += job.kind == JOB_DUPLICATE;
+	d->counts.resent += job.kind == JOB_RESEND;
+	return true;
+}
+
+static void pump(struct device *d)
+{
+	while (d->state == DEV_SENDING && d->flight_count < d->o.window && d->queue_count > 0)
+		if (!send_job(d, queue_pop(d)))
+			break;
+}
+
+void device_send(struct device *d, struct range samples, enum device_job kind)
+{
+	for (int32_t seq = samples.first; seq <= samples.last; seq++) {
+		struct sample *s = flash_get(d->flash, seq);
+		if (s != NULL && s->delivery != DELIVERY_STORED && kind != JOB_DUPLICATE)
+			s->delivery = DELIVERY_QUEUED;
+	}
+	if (d->unqueued <= samples.last && kind == JOB_NEW)
+		d->unqueued = samples.last + 1;
+	queue_push(d, (struct job){samples, kind});
+	pump(d);
+}
+
+static void queue_packs(struct device *d, size_t size, size_t least)
+{
+	if (d->unqueued < flash_first(d->flash))
+		d->unqueued = flash_first(d->flash);
+	while ((size_t)(flash_next(d->flash) - d->unqueued) >= least) {
+		size_t n = (size_t)(flash_next(d->flash) - d->unqueued);
+		if (n > size)
+			n = size;
+		device_send(d, (struct range){d->unqueued, d->unqueued + (int32_t)n - 1}, JOB_NEW);
+	}
+}
+
+void device_measured(struct device *d)
+{
+	queue_packs(d, d->o.pack, d->o.pack);
+}
+
+void device_flush(struct device *d)
+{
+	queue_packs(d, d->o.backlog, 1);
+}
+
+/* ---- receipts ---- */
+
+static bool overdue(const struct device *d, const struct sample *s, const struct receipt *r, int64_t now)
+{
+	/* Behind `through` nothing is known to be missing: the backend may only be late. */
+	double wait = d->o.resend_after * (s->seq > r->through ? 2 : 1) * (double)(1u << (s->tries < 5 ? s->tries : 5));
+
+	return s->delivery == DELIVERY_SENT && (double)(now - s->acked) >= wait * 1e6;
+}
+
+static void resend(struct device *d, const struct receipt *r)
+{
+	int64_t now = clock_us(CLOCK_MONOTONIC);
+	struct range run = {0, -1};
+
+	for (int32_t seq = flash_first(d->flash); seq < flash_next(d->flash); seq++) {
+		struct sample *s = flash_get(d->flash, seq);
+		bool again = s != NULL && overdue(d, s, r, now);
+		bool full = (size_t)(run.last - run.first) + 1 >= d->o.backlog;
+		if (run.last >= run.first && (!again || full)) {
+			device_send(d, run, JOB_RESEND);
+			run = (struct range){0, -1};
+		}
+		if (!again)
+			continue;
+		s->tries = (uint8_t)(s->tries < UINT8_MAX ? s->tries + 1 : UINT8_MAX);
+		if (run.last < run.first)
+			run.first = seq;
+		run.last = seq;
+	}
+	if (run.last >= run.first)
+		device_send(d, run, JOB_RESEND);
+}
+
+static void tell_lost(struct device *d, const struct receipt *r)
+{
+	struct range lost[LOST_MAX];
+	size_t n = flash_lost(d->flash, r, lost);
+	int64_t now = clock_us(CLOCK_MONOTONIC);
+
+	if (n == 0 || now - d->lost_told < LOST_AGAIN)
+		return;
+	d->lost_told = now;
+	for (size_t i = 0; i < n; i++) {
+		log_warn(d->serial, "lost=%" PRId32 "-%" PRId32, lost[i].first, lost[i].last);
+		d->counts.lost += (size_t)(lost[i].last - lost[i].first) + 1;
+	}
+	publish_ask(d, r->epoch, lost, n);
+}
+
+static void ask_epoch(struct device *d)
+{
+	publish_ask(d, epoch_search_ask(&d->search), NULL, 0);
+	evtimer_del(d->timer);
+	arm(d, d->ask_wait);
+}
+
+static void answer_epoch(struct device *d, const struct receipt *r)
+{
+	if (!epoch_search_answer(&d->search, r)) {
+		ask_epoch(d);
+		return;
+	}
+	flash_set_epoch(d->flash, d->search.unused);
+	log_debug(d->serial, "epoch=%" PRId32, d->search.unused);
+	evtimer_del(d->timer);
+	d->ask_wait = ASK_FIRST;
+	enter(d, DEV_SENDING);
+	pump(d);
+}
+
+static void take_receipt(struct device *d, const struct mqtt_message *message)
+{
+	struct receipt r;
+	struct err e;
+
+	if (!receipt_parse(message->payload, message->payload_len, &r, &e)) {
+		d->counts.bad_receipts++;
+		log_warn(d->serial, "%s", e.detail);
+		return;
+	}
+	d->counts.receipts++;
+	if (d->state == DEV_ASKING) {
+		answer_epoch(d, &r);
+		return;
+	}
+	if (r.epoch != flash_epoch(d->flash))
+		return;
+	size_t stored = flash_cover(d->flash, &r);
+	d->counts.stored += stored;
+	if (stored > 0)
+		d->ask_wait = ASK_FIRST;
+	evtimer_del(d->timer);
+	if (d->state == DEV_SENDING) {
+		tell_lost(d, &r);
+		resend(d, &r);
+		if (flash_used(d->flash) > 0)
+			arm(d, d->ask_wait);
+	}
+	d->cb(d, DEVICE_PROGRESS, d->arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct device *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (d->state != DEV_ASKING && (d->state != DEV_SENDING || flash_used(d->flash) == 0))
+		return;
+	d->ask_wait = d->ask_wait * 2 < ASK_LIMIT ? d->ask_wait * 2 : ASK_LIMIT;
+	if (d->state == DEV_ASKING) {
+		ask_epoch(d);
+		return;
+	}
+	publish_ask(d, flash_epoch(d->flash), NULL, 0);
+	arm(d, d->ask_wait);
+}
+
+/* ---- the connection ---- */
+
+static void subscribe(struct device *d)
+{
+	struct err e;
+
+	enter(d, DEV_SUBSCRIBING);
+	d->subscribed = 0;
+	d->clock_told = false;
+	d->counts.connects++;
+	if (!mqtt_subscribe(d->mqtt, d->receipt, 1, &e) || !mqtt_subscribe(d->mqtt, d->command, 1, &e))
+		mqtt_drop(d->mqtt, e.detail);
+}
+
+static void subscribed(struct device *d, int reason)
+{
+	if (reason >= 0x80) {
+		mqtt_drop(d->mqtt, "the broker refused the subscription to the tracker's own receipt or command topic");
+		return;
+	}
+	if (++d->subscribed < 2)
+		return;
+	d->ask_wait = ASK_FIRST;
+	if (flash_epoch(d->flash) == EPOCH_UNKNOWN) {
+		epoch_search_init(&d->search, 0);
+		enter(d, DEV_ASKING);
+		ask_epoch(d);
+	} else {
+		enter(d, DEV_SENDING);
+		pump(d);
+		if (flash_used(d->flash) > 0)
+			arm(d, d->ask_wait);
+	}
+	d->cb(d, DEVICE_UP, d->arg);
+}
+
+static void published(struct device *d, int mid, int reason)
+{
+	struct flight *f = NULL;
+
+	for (size_t i = 0; i < d->o.window && f == NULL; i++)
+		if (d->flights[i].mid == mid)
+			f = &d->flights[i];
+	if (reason >= 0x80) {
+		d->counts.refused++;
+		log_warn(d->serial, "the broker refused a message: reason 0x%02x", (unsigned)reason);
+	}
+	if (f == NULL)
+		return;
+	d->counts.acked++;
+	int64_t now = clock_us(CLOCK_MONOTONIC);
+	for (int32_t seq = f->job.samples.first; seq <= f->job.samples.last; seq++) {
+		struct sample *s = flash_get(d->flash, seq);
+		if (s != NULL && s->delivery == DELIVERY_QUEUED && f->job.kind != JOB_DUPLICATE) {
+			s->delivery = DELIVERY_SENT;
+			s->acked = now;
+		}
+	}
+	f->mid = 0;
+	d->flight_count--;
+	pump(d);
+	if (flash_used(d->flash) > 0)
+		arm(d, d->ask_wait);
+	d->cb(d, DEVICE_PROGRESS, d->arg);
+}
+
+/* What had no PUBACK goes to the head of the queue again. */
+static void down(struct device *d)
+{
+	bool was_up = device_up(d);
+
+	enter(d, DEV_DOWN);
+	evtimer_del(d->timer);
+	for (size_t i = d->o.window; i-- > 0;) {
+		if (d->flights[i].mid != 0)
+			queue_push_front(d, d->flights[i].job);
+		d->flights[i].mid = 0;
+	}
+	d->flight_count = 0;
+	if (was_up)
+		d->cb(d, DEVICE_DOWN, d->arg);
+}
+
+static void take_message(struct device *d, const struct mqtt_message *message)
+{
+	if (strcmp(message->topic, d->receipt) == 0) {
+		take_receipt(d, message);
+		return;
+	}
+	/* The place of commands: verify, persist the counter, act, reply. */
+	d->counts.commands++;
+	log_warn(d->serial, "topic=%s bytes=%zu: this tracker carries out no commands", message->topic,
+		 message->payload_len);
+}
+
+static void on_mqtt(struct mqtt *m, const struct mqtt_event *event, void *arg)
+{
+	struct device *d = arg;
+
+	(void)m;
+	switch (event->type) {
+	case MQTT_CONNECTED:
+		subscribe(d);
+		break;
+	case MQTT_SUBSCRIBED:
+		subscribed(d, event->reason);
+		break;
+	case MQTT_MESSAGE:
+		take_message(d, event->message);
+		break;
+	case MQTT_PUBLISHED:
+		published(d, event->mid, event->reason);
+		break;
+	case MQTT_LOST:
+		down(d);
+		break;
+	case MQTT_IDLE:
+	case MQTT_RELEASED:
+		break;
+	}
+}
+
+/* ---- the interface ---- */
+
+static void name_topics(struct device *d)
+{
+	size_t len = strlen(d->serial);
+
+	topic_format(d->telemetry, d->serial, len, TOPIC_TELEMETRY);
+	topic_format(d->receipt, d->serial, len, TOPIC_RECEIPT);
+	topic_format(d->command, d->serial, len, TOPIC_COMMAND);
+}
+
+struct device *device_new(struct event_base *base, const struct device_options *options, struct flash *flash_take,
+			  device_cb *cb, void *arg, struct err *e)
+{
+	struct device *d = must(calloc(1, sizeof(*d)));
+
+	d->o = *options;
+	if (d->o.window > WINDOW_MAX)
+		d->o.window = WINDOW_MAX;
+	d->flash = flash_take;
+	d->flights = must(calloc(d->o.window, sizeof(*d->flights)));
+	d->timer = must(evtimer_new(base, on_timer, d));
+	d->cb = cb;
+	d->arg = arg;
+	d->ask_wait = ASK_FIRST;
+	d->unqueued = flash_first(flash_take);
+	if (!topic_serial_valid(options->serial, strlen(options->serial))) {
+		err_set(e, ERR_INVALID, "serial '%s': expected 1 to 64 of A-Z a-z 0-9 . _ -", options->serial);
+	} else {
+		memcpy(d->serial, options->serial, strlen(options->serial));
+		name_topics(d);
+		d->mqtt = link_new(options->link, d->serial, base, on_mqtt, d, e);
+	}
+	if (d->mqtt == NULL)
+		device_free(&d);
+	return d;
+}
+
+void device_free(struct device **d)
+{
+	if (*d == NULL)
+		return;
+	mqtt_free(&(*d)->mqtt);
+	event_free((*d)->timer);
+	flash_free(&(*d)->flash);
+	free((*d)->queue);
+	free((*d)->flights);
+	free(*d);
+	*d = NULL;
+}
+
+void device_start(struct device *d)
+{
+	mqtt_start(d->mqtt);
+}
+
+void device_stop(struct device *d)
+{
+	mqtt_stop(d->mqtt);
+}
+
+struct flash *device_flash(struct device *d)
+{
+	return d->flash;
+}
+
+bool device_up(const struct device *d)
+{
+	return d->state == DEV_ASKING || d->state == DEV_SENDING;
+}
+
+bool device_done(const struct device *d)
+{
+	return d->queue_count == 0 && d->flight_count == 0 && flash_used(d->flash) == 0;
+}
+
+const char *device_serial(const struct device *d)
+{
+	return d->serial;
+}
+
+const struct device_counts *device_counts(const struct device *d)
+{
+	return &d->counts;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A member is a device with its physics and a timer, which first starts the device and then takes its samples. */
+#include "tests/tracker/fleet.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "core/log.h"
+#include "tests/tracker/physics.h"
+
+#define SLOW_EVERY 6 /* samples between two measurements of battery, position and the like */
+#define FILES_EACH 4 /* socket, libmosquitto's socket pair, flash */
+#define FILES_BASE 64
+#define PATH_BYTES 4096
+
+struct member {
+	struct fleet *fleet;
+	struct device *device;
+	struct physics physics;
+	struct event *timer;
+	bool started, finished;
+	int64_t phase; /* microseconds into the interval */
+	int64_t next;  /* moment of the next sample, microseconds since 1970 */
+	int64_t measured;
+};
+
+struct fleet {
+	struct fleet_options o;
+	struct member *members;
+	size_t count, finished;
+	size_t stored; /* members that are finished and done */
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t interval_us(const struct fleet *f)
+{
+	return (int64_t)(f->o.interval * 1e6);
+}
+
+static void measure(struct member *m, int64_t ts)
+{
+	struct measure measures[QUANTITIES];
+	bool all = ts / interval_us(m->fleet) % SLOW_EVERY == 0;
+	size_t n = physics_measure(&m->physics, ts, all, measures);
+
+	flash_append(device_flash(m->device), ts, measures, n);
+}
+
+/* The first moment of the tracker's grid that is later than `after`. */
+static int64_t next_moment(const struct member *m, int64_t after)
+{
+	int64_t interval = interval_us(m->fleet);
+
+	return ((after - m->phase) / interval + 1) * interval + m->phase;
+}
+
+static void arm(struct member *m)
+{
+	int64_t wait = m->next - now_us();
+	struct timeval tv = {.tv_sec = 0};
+
+	if (wait > 0)
+		tv = (struct timeval){.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
+	evtimer_add(m->timer, &tv);
+}
+
+static void finish(struct member *m)
+{
+	if (m->finished)
+		return;
+	m->finished = true;
+	m->fleet->finished++;
+	evtimer_del(m->timer);
+	device_flush(m->device);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct member *m = arg;
+
+	(void)fd;
+	(void)what;
+	if (!m->started) {
+		m->started = true;
+		device_start(m->device);
+		m->next = next_moment(m, now_us());
+		arm(m);
+		return;
+	}
+	measure(m, m->next);
+	m->measured++;
+	m->next += interval_us(m->fleet);
+	device_measured(m->device);
+	if (m->fleet->o.count > 0 && m->measured >= m->fleet->o.count)
+		finish(m);
+	else
+		arm(m);
+}
+
+static void on_device(struct device *d, enum device_event event, void *arg)
+{
+	struct member *m = arg;
+
+	(void)event;
+	if (flash_fault(device_flash(d)) != NULL)
+		log_error(device_serial(d), "flash: %s", flash_fault(device_flash(d)));
+	if (m->finished && device_done(d) && m->fleet->finished == m->fleet->count)
+		m->fleet->changed(m->fleet->arg);
+}
+
+/* What a tracker that was on all the time would have: from the start of the backfill, or from its last sample on. */
+static void backfill(struct member *m)
+{
+	const struct fleet *f = m->fleet;
+	int64_t now = now_us(), after = now - (int64_t)(f->o.backfill * 1e6);
+	int64_t last = flash_last_ts(device_flash(m->device));
+
+	if (last > after)
+		after = last;
+	for (int64_t ts = next_moment(m, after); f->o.backfill > 0 && ts <= now; ts += interval_us(f))
+		measure(m, ts);
+	device_flush(m->device);
+}
+
+static struct flash *open_flash(const struct fleet *f, const char *serial, struct err *e)
+{
+	char path[PATH_BYTES];
+	struct flash *flash;
+
+	if (f->o.flash != NULL) {
+		mkdir(f->o.flash, 0755);
+		if (snprintf(path, sizeof(path), "%s/%s.flash", f->o.flash, serial) >= (int)sizeof(path)) {
+			err_set(e, ERR_INVALID, "--flash: the folder's name is too long");
+			return NULL;
+		}
+		flash = flash_open(path, f->o.capacity, e);
+	} else {
+		flash = flash_new(f->o.capacity, false);
+	}
+	if (flash != NULL && f->o.epoch != EPOCH_UNKNOWN && flash_epoch(flash) == EPOCH_UNKNOWN)
+		flash_set_epoch(flash, f->o.epoch);
+	return flash;
+}
+
+static bool add(struct fleet *f, struct event_base *base, const char *serial, struct err *e)
+{
+	struct member *m = &f->members[f->count];
+	struct device_options o = f->o.device;
+	struct flash *flash = open_flash(f, serial, e);
+
+	if (flash == NULL)
+		return false;
+	o.serial = serial;
+	m->fleet = f;
+	m->device = device_new(base, &o, flash, on_device, m, e);
+	if (m->device == NULL)
+		return false;
+	m->timer = evtimer_new(base, on_timer, m);
+	if (m->timer == NULL)
+		abort();
+	f->count++;
+	physics_init(&m->physics, f->o.seed, serial);
+	m->phase = (int64_t)(fmod(m->physics.phase, 1e4) * 1e6) % interval_us(f);
+	backfill(m);
+	return true;
+}
+
+struct fleet *fleet_new(struct event_base *base, const struct fleet_options *options, const struct serials *serials,
+			void (*changed)(void *arg), void *arg, struct err *e)
+{
+	struct fleet *f = calloc(1, sizeof(*f));
+
+	if (f == NULL || (f->members = calloc(serials->count, sizeof(*f->members))) == NULL)
+		abort();
+	f->o = *options;
+	f->changed = changed;
+	f->arg = arg;
+	bool ok = link_files(serials->count * FILES_EACH + FILES_BASE, e);
+	for (size_t i = 0; ok && i < serials->count; i++)
+		ok = add(f, base, serials->names[i], e);
+	if (!ok)
+		fleet_free(&f);
+	return f;
+}
+
+void fleet_free(struct fleet **f)
+{
+	if (*f == NULL)
+		return;
+	for (size_t i = 0; i < (*f)->count; i++) {
+		device_free(&(*f)->members[i].device);
+		event_free((*f)->members[i].timer);
+	}
+	free((*f)->members);
+	free(*f);
+	*f = NULL;
+}
+
+/* Evenly, each with a jitter of up to one step. */
+void fleet_start(struct fleet *f)
+{
+	double step = f->o.start_over / (double)f->count;
+
+	for (size_t i = 0; i < f->count; i++) {
+		struct member *m = &f->members[i];
+		double at = ((double)i + fmod(m->physics.phase, 1)) * step;
+		struct timeval tv = {.tv_sec = (time_t)at, .tv_usec = (suseconds_t)((at - (double)(time_t)at) * 1e6)};
+		evtimer_add(m->timer, &tv);
+	}
+}
+
+void fleet_finish(struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		finish(&f->members[i]);
+}
+
+bool fleet_done(const struct fleet *f)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (!f->members[i].finished || !device_done(f->members[i].device))
+			return false;
+	return true;
+}
+
+struct fleet_counts fleet_counts(const struct fleet *f)
+{
+	struct fleet_counts sum = {.trackers = f->count};
+
+	for (size_t i = 0; i < f->count; i++) {
+		const struct member *m = &f->members[i];
+		const struct device_counts *c = device_counts(m->device);
+		const struct flash *flash = device_flash(m->device);
+		sum.up += device_up(m->device);
+		sum.waiting += flash_used(flash);
+		sum.overwritten += flash_overwritten(flash);
+		sum.devices.packs += c->packs;
+		sum.devices.resent += c->resent;
+		sum.devices.acked += c->acked;
+		sum.devices.refused += c->refused;
+		sum.devices.receipts += c->receipts;
+		sum.devices.bad_receipts += c->bad_receipts;
+		sum.devices.asked += c->asked;
+		sum.devices.lost += c->lost;
+		sum.devices.stored += c->stored;
+		sum.devices.connects += c->connects;
+		sum.devices.commands += c->commands;
+	}
+	sum.measured = sum.devices.stored + sum.waiting + sum.overwritten;
+	return sum;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Certificates are checked for here, because "no such file" from a TLS library names neither file nor remedy. */
+#include "tests/tracker/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PATH_BYTES     4096
+#define SESSION_EXPIRY 3600
+#define KEEPALIVE      60
+
+static bool find(const char *dir, const char *name, const char *suffix, char out[PATH_BYTES], struct err *e)
+{
+	if (snprintf(out, PATH_BYTES, "%s/%s.%s", dir, name, suffix) >= PATH_BYTES)
+		return err_set(e, ERR_INVALID, "--certs: the folder's name is too long");
+	if (access(out, R_OK) == 0)
+		return true;
+	return err_set(e, ERR_NOT_FOUND, "tracker %s has no certificate: %s: %s. Enrol it first: ops/demo enrol %s",
+		       name, out, strerror(errno), name);
+}
+
+struct mqtt *link_new(const struct link *link, const char *serial, struct event_base *base, mqtt_cb *cb, void *arg,
+		      struct err *e)
+{
+	char cert[PATH_BYTES], key[PATH_BYTES], ca[PATH_BYTES];
+	struct mqtt_options o = {.name = serial,
+				 .host = link->host,
+				 .port = (int)link->port,
+				 .client_id = serial,
+				 .keepalive = KEEPALIVE,
+				 .session_expiry = SESSION_EXPIRY};
+
+	if (!link->clear) {
+		if (link->certs == NULL) {
+			err_set(e, ERR_INVALID, "--certs: expected the folder with %s.crt and %s.key", serial, serial);
+			return NULL;
+		}
+		if (!find(link->certs, serial, "crt", cert, e) || !find(link->certs, serial, "key", key, e))
+			return NULL;
+		snprintf(ca, sizeof(ca), "%s/ca.crt", link->certs);
+		o.ca_file = link->ca != NULL ? link->ca : ca;
+		o.cert_file = cert;
+		o.key_file = key;
+		if (access(o.ca_file, R_OK) != 0) {
+			err_set(e, ERR_NOT_FOUND, "--ca: certificate of the CA: %s: %s", o.ca_file, strerror(errno));
+			return NULL;
+		}
+	}
+	return mqtt_new(base, &o, cb, arg, e);
+}
+
+bool link_files(size_t files, struct err *e)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return err_set(e, ERR_SYSTEM, "getrlimit: %s", strerror(errno));
+	if (limit.rlim_cur >= files)
+		return true;
+	limit.rlim_cur = files;
+	if (limit.rlim_max < files)
+		limit.rlim_max = files;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return true;
+	return err_set(e, ERR_SYSTEM,
+		       "%zu open files are needed, the limit is %llu: raise it (ulimit -Hn) or take fewer trackers",
+		       files, (unsigned long long)limit.rlim_max);
+}

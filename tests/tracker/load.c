@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The command `load`: as many telemetry messages as asked for, at a rate or as fast as the broker acknowledges. No
+ * flash and no resending: what a lost connection had in flight is counted, not repeated. */
+#include "tests/tracker/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/log.h"
+#include "tests/tracker/latency.h"
+#include "tests/tracker/link.h"
+#include "tests/tracker/loop.h"
+#include "tests/tracker/receipt.h"
+#include "tests/tracker/serials.h"
+#include "tests/tracker/template.h"
+
+#define TICK_SECONDS  0.005 /* of the token bucket */
+#define CONNECT_WAIT  60.0
+#define DRAIN_WAIT    30.0
+#define FILES_EACH    3
+#define FILES_BASE    64
+#define STARTS_A_TICK 2
+
+struct load {
+	struct link link;
+	const char *serials, *rate_text;
+	int64_t connections, messages, samples, window, epoch;
+	double duration, rate; /* 0: as fast as possible */
+	bool cbor, json, receipts;
+	struct loop *loop;
+	struct event *tick;
+	struct template *template;
+	struct client *clients;
+	size_t count, started, up, next, in_flight;
+	bool sending;
+	double tokens, last_tick, began, ended;
+	int64_t sent, acked, refused, dropped, got_receipts;
+	struct latency latency;
+};
+
+struct slot {
+	int mid; /* 0: free */
+	int64_t sent;
+};
+
+struct client {
+	struct load *load;
+	struct mqtt *mqtt;
+	char topic[TOPIC_MAX], receipt[TOPIC_MAX];
+	struct slot *slots;
+	int64_t in_flight;
+	int32_t seq;
+	int64_t last_ts;
+	bool counted; /* as up */
+};
+
+#define AT(field) offsetof(struct load, field)
+static const struct option_item items[] = {
+	LINK_ITEMS(struct load),
+	{"serials", OPTION_TEXT, AT(serials), NULL, NULL, 0, 0, "FILE|P:N",
+	 "serials from a file, or P00001 to PN; else every load-* in --certs"},
+	{"connections", OPTION_INT, AT(connections), "0", NULL, 0, 100000, "C", "only the first C of them"},
+	{"rate", OPTION_TEXT, AT(rate_text), "max", NULL, 0, 0, "R|max", "messages a second, all connections together"},
+	{"messages", OPTION_INT, AT(messages), "0", NULL, 0, 1e12, "M", "end after so many"},
+	{"duration", OPTION_SECONDS, AT(duration), "0", NULL, 0, 86400, "TIME",
+	 "or after so long; 10s when neither is given"},
+	{"samples-per-pack", OPTION_INT, AT(samples), "1", NULL, 1, TEMPLATE_SAMPLES_MAX, "N",
+	 "temperatures a message"},
+	{"window", OPTION_INT, AT(window), "16", NULL, 1, 1000, "N", "messages in flight a connection"},
+	{"cbor", OPTION_FLAG, AT(cbor), NULL, NULL, 0, 0, NULL, "SenML in CBOR instead of JSON"},
+	{"receipts", OPTION_FLAG, AT(receipts), NULL, NULL, 0, 0, NULL,
+	 "ask for a receipt with every message, and count them"},
+	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, EPOCH_MAX, "N",
+	 "-1: another one every ten seconds, so that each load makes new rows"},
+	{"json", OPTION_FLAG, AT(json), NULL, NULL, 0, 0, NULL, "the summary as one JSON object"},
+};
+#define ITEMS (sizeof(items) / sizeof(items[0]))
+
+static int64_t clock_us(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static bool may_send(const struct load *l)
+{
+	return l->sending && (l->messages == 0 || l->sent < l->messages) && (l->rate == 0 || l->tokens >= 1);
+}
+
+static bool client_send(struct client *c)
+{
+	struct load *l = c->load;
+	struct slot *slot = NULL;
+	struct err e;
+	int64_t ts = clock_us(CLOCK_REALTIME);
+	struct mqtt_publish p = {.topic = c->topic,
+				 .qos = 1,
+				 .content_type = encoding_content_type(l->cbor ? ENCODING_CBOR : ENCODING_JSON),
+				 .response_topic = l->receipts ? c->receipt : NULL};
+
+	if (c->in_flight >= l->window || !mqtt_connected(c->mqtt))
+		return false;
+	for (slot = c->slots; slot->mid != 0; slot++)
+		;
+	if (ts <= c->last_ts)
+		ts = c->last_ts + TEMPLATE_STEP_US;
+	template_patch(l->template, c->seq, ts);
+	p.payload = template_bytes(l->template, &p.payload_len);
+	if (!mqtt_publish(c->mqtt, &p, &slot->mid, &e)) {
+		slot->mid = 0;
+		return false;
+	}
+	slot->sent = clock_us(CLOCK_MONOTONIC);
+	c->last_ts = ts + (l->samples - 1) * TEMPLATE_STEP_US;
+	c->seq += (int32_t)l->samples;
+	c->in_flight++;
+	l->in_flight++;
+	l->sent++;
+	l->tokens -= 1;
+	return true;
+}
+
+/* Round robin, one message a client and turn, until nobody can or may send. */
+static void send_all(struct load *l)
+{
+	size_t idle = 0;
+
+	while (idle < l->count && may_send(l)) {
+		idle = client_send(&l->clients[l->next]) ? 0 : idle + 1;
+		l->next = (l->next + 1) % l->count;
+	}
+}
+
+static bool over(const struct load *l)
+{
+	return l->sending && l->messages > 0 && l->sent >= l->messages && l->in_flight == 0;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct load *l = arg;
+	double now = loop_seconds();
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < STARTS_A_TICK && l->started < l->count; i++)
+		mqtt_start(l->clients[l->started++].mqtt);
+	if (l->sending) {
+		l->tokens += (now - l->last_tick) * l->rate;
+		if (l->tokens > l->rate)
+			l->tokens = l->rate;
+		send_all(l);
+	}
+	l->last_tick = now;
+}
+
+static void came_up(struct client *c)
+{
+	struct load *l = c->load;
+	struct err e;
+
+	if (l->receipts && !mqtt_subscribe(c->mqtt, c->receipt, 0, &e))
+		log_error(c->topic, "%s", e.detail);
+	if (!c->counted)
+		l->up++;
+	c->counted = true;
+	if (l->up == l->count && !l->sending)
+		loop_done(l->loop);
+}
+
+static void acknowledged(struct client *c, int mid, int reason)
+{
+	struct load *l = c->load;
+
+	for (int64_t i = 0; i < l->window; i++) {
+		struct slot *slot = &c->slots[i];
+		if (slot->mid != mid)
+			continue;
+		latency_add(&l->latency, clock_us(CLOCK_MONOTONIC) - slot->sent);
+		slot->mid = 0;
+		c->in_flight--;
+		l->in_flight--;
+		l->acked++;
+		l->refused += reason >= 0x80;
+		break;
+	}
+	while (may_send(l) && client_send(c))
+		;
+	if (over(l) || (!l->sending && l->in_flight == 0))
+		loop_done(l->loop);
+}
+
+static void went_down(struct client *c)
+{
+	struct load *l = c->load;
+
+	l->up -= c->counted;
+	c->counted = false;
+	l->dropped += c->in_flight;
+	l->in_flight -= (size_t)c->in_flight;
+	c->in_flight = 0;
+	memset(c->slots, 0, (size_t)l->window * sizeof(*c->slots));
+}
+
+static void on_mqtt(struct mqtt *m, const struct mqtt_event *event, void *arg)
+{
+	struct client *c = arg;
+
+	(void)m;
+	if (event->type == MQTT_CONNECTED)
+		came_up(c);
+	else if (event->type == MQTT_PUBLISHED)
+		acknowledged(c, event->mid, event->reason);
+	else if (event->type == MQTT_MESSAGE)
+		c->load->got_receipts++;
+	else if (event->type == MQTT_LOST)
+		went_down(c);
+}
+
+static void progress(void *arg)
+{
+	const struct load *l = arg;
+	double seconds = loop_seconds() - l->began;
+
+	if (!l->sending)
+		fprintf(stderr, "load: %zu of %zu connected\n", l->up, l->count);
+	else
+		fprintf(stderr,
+			"load: %.0f s, %zu connected, sent %" PRId64 ", acknowledged %" PRId64
+			" (%.0f/s), p50 %.2f ms, p99 %.2f ms\n",
+			seconds, l->up, l->sent, l->acked, (double)l->acked / seconds, latency_at(&l->latency, 0.5),
+			latency_at(&l->latency, 0.99));
+}
+
+static void report(const struct load *l)
+{
+	double seconds = l->ended - l->began, rate = (double)l->acked / seconds;
+	size_t bytes;
+
+	template_bytes(l->template, &bytes);
+	printf(l->json ? "{\"connections\":%zu,\"messages\":%" PRId64 ",\"acked\":%" PRId64 ",\"refused\":%" PRId64
+			 ",\"dropped\":%" PRId64 ",\"receipts\":%" PRId64 ",\"samples_per_pack\":%" PRId64
+			 ",\"payload_bytes\":%zu,\"seconds\":%.3f,\"messages_per_second\":%.1f,"
+			 "\"samples_per_second\":%.1f,\"puback_ms\":{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"p999\":%."
+			 "3f,\"max\":%.3f}}\n"
+		       : "connections %zu, messages %" PRId64 ", acknowledged %" PRId64 ", refused %" PRId64
+			 ", dropped with a connection %" PRId64 ", receipts %" PRId64 ", %" PRId64
+			 " samples in %zu bytes each, seconds %.3f, messages/s %.1f, "
+			 "samples/s %.1f, PUBACK ms p50 %.3f p90 %.3f p99 %.3f p99.9 %.3f max %.3f\n",
+	       l->count, l->sent, l->acked, l->refused, l->dropped, l->got_receipts, l->samples, bytes, seconds, rate,
+	       rate * (double)l->samples, latency_at(&l->latency, 0.5), latency_at(&l->latency, 0.9),
+	       latency_at(&l->latency, 0.99), latency_at(&l->latency, 0.999), (double)l->latency.max / 1e3);
+}
+
+static bool add_clients(struct load *l, const struct serials *serials, struct err *e)
+{
+	l->clients = calloc(serials->count, sizeof(*l->clients));
+	if (l->clients == NULL)
+		abort();
+	for (size_t i = 0; i < serials->count; i++) {
+		struct client *c = &l->clients[i];
+		const char *serial = serials->names[i];
+		c->load = l;
+		topic_format(c->topic, serial, strlen(serial), TOPIC_TELEMETRY);
+		topic_format(c->receipt, serial, strlen(serial), TOPIC_RECEIPT);
+		c->slots = calloc((size_t)l->window, sizeof(*c->slots));
+		c->mqtt = c->slots != NULL ? link_new(&l->link, serial, loop_base(l->loop), on_mqtt, c, e) : NULL;
+		l->count++;
+		if (c->mqtt == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool run_load(struct load *l, struct err *e)
+{
+	event_add(l->tick, &(struct timeval){.tv_usec = (suseconds_t)(TICK_SECONDS * 1e6)});
+	if (loop_run(l->loop, CONNECT_WAIT) != LOOP_DONE)
+		return err_set(e, ERR_BROKER_LOST, "%zu of %zu connected to %s:%" PRId64, l->up, l->count, l->link.host,
+			       l->link.port);
+	l->began = l->last_tick = loop_seconds();
+	l->sending = true;
+	send_all(l);
+	if (loop_run(l->loop, l->duration) != LOOP_DONE) {
+		l->sending = false;
+		if (l->in_flight > 0)
+			loop_run(l->loop, DRAIN_WAIT);
+	}
+	l->ended = loop_seconds();
+	report(l);
+	if (l->acked - l->refused == l->sent)
+		return true;
+	return err_set(e, ERR_OVERLOADED,
+		       "%" PRId64 " of %" PRId64 " messages were acknowledged, %" PRId64 " of them refused", l->acked,
+		       l->sent, l->refused);
+}
+
+static bool settle(struct load *l, struct err *e)
+{
+	char *end;
+
+	l->rate = strcmp(l->rate_text, "max") == 0 ? 0 : strtod(l->rate_text, &end);
+	if (strcmp(l->rate_text, "max") != 0 && (*end != '\0' || !(l->rate > 0 && l->rate <= 1e7)))
+		return err_set(e, ERR_INVALID, "--rate: expected messages a second or max, got '%s'", l->rate_text);
+	if (l->messages == 0 && l->duration == 0)
+		l->duration = 10;
+	if (l->epoch < 0)
+		l->epoch = 1 + time(NULL) / 10 % EPOCH_MAX;
+	return true;
+}
+
+static void clean_up(struct load *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		mqtt_free(&l->clients[i].mqtt);
+		free(l->clients[i].slots);
+	}
+	free(l->clients);
+	template_free(&l->template);
+	event_free(l->tick);
+	loop_free(&l->loop);
+}
+
+bool command_load(int argc, char **argv, struct err *e)
+{
+	static struct load l;
+	struct serials serials = {0};
+	bool ok = false;
+
+	if (!options_parse(items, ITEMS, &l, argc, argv, e) || !settle(&l, e) ||
+	    !serials_choose(&serials, l.serials, l.link.certs, "load-", l.connections, e))
+		return false;
+	log_level_set(LOG_LEVEL_ERROR);
+	mqtt_library_init();
+	l.loop = loop_new(progress, &l);
+	l.tick = event_new(loop_base(l.loop), -1, EV_PERSIST, on_tick, &l);
+	l.template = template_new(l.cbor ? ENCODING_CBOR : ENCODING_JSON, (int32_t)l.epoch, (size_t)l.samples);
+	ok = link_files(serials.count * FILES_EACH + FILES_BASE, e) && add_clients(&l, &serials, e) && run_load(&l, e);
+	clean_up(&l);
+	mqtt_library_cleanup();
+	serials_free(&serials);
+	return ok;
+}
+
+void help_load(void)
+{
+	options_help(items, ITEMS);
+}

@@ -85,35 +85,43 @@ END
 $$;
 COMMENT ON FUNCTION api.cursor_key(text, text) IS 'The key in a cursor of that list, NULL without one; CF400 when it is none of that list.';
 
-CREATE FUNCTION api.json_latest(state telemetry.device_state) RETURNS json
+-- The functions that write JSON are single expressions without settings of their own: PostgreSQL then puts them into the
+-- query that uses them. As calls they made a page of 100 devices cost 8.6 ms instead of 1.7.
+CREATE FUNCTION api.json_latest(state telemetry.device_state) RETURNS text
 LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT json_strip_nulls(row_to_json(latest))
-	FROM (SELECT api.json_time(state.received_at)::json AS received_at,
-		api.json_time(state.reading_ts)::json AS reading_ts,
-		state.temperature_c, api.json_time(state.temperature_ts)::json AS temperature_ts,
-		state.humidity_pct, api.json_time(state.humidity_ts)::json AS humidity_ts,
-		state.battery_pct, api.json_time(state.battery_ts)::json AS battery_ts,
-		state.rsrp_dbm, api.json_time(state.rsrp_ts)::json AS rsrp_ts,
-		state.latitude, state.longitude, state.altitude_m, state.accuracy_m,
-		api.json_time(state.position_ts)::json AS position_ts,
-		state.door_open, api.json_time(state.door_ts)::json AS door_ts,
-		state.tampered, api.json_time(state.tampered_ts)::json AS tampered_ts,
-		state.mains_power, api.json_time(state.power_ts)::json AS power_ts,
-		state.clock_offset_s, api.json_time(state.clock_at)::json AS clock_at,
-		state.epoch, nullif(state.seq_high, -1) AS seq_high, state.gaps) AS latest
+	SELECT concat('{"epoch":', coalesce(state.epoch, 0), ',"gaps":', coalesce(state.gaps, 0),
+		',"seq_high":' || nullif(state.seq_high, -1),
+		',"received_at":' || api.json_time(state.received_at), ',"reading_ts":' || api.json_time(state.reading_ts),
+		',"temperature_c":' || to_json(state.temperature_c), ',"temperature_ts":' || api.json_time(state.temperature_ts),
+		',"humidity_pct":' || to_json(state.humidity_pct), ',"humidity_ts":' || api.json_time(state.humidity_ts),
+		',"battery_pct":' || to_json(state.battery_pct), ',"battery_ts":' || api.json_time(state.battery_ts),
+		',"rsrp_dbm":' || to_json(state.rsrp_dbm), ',"rsrp_ts":' || api.json_time(state.rsrp_ts),
+		',"latitude":' || to_json(state.latitude), ',"longitude":' || to_json(state.longitude),
+		',"altitude_m":' || to_json(state.altitude_m), ',"accuracy_m":' || to_json(state.accuracy_m),
+		',"position_ts":' || api.json_time(state.position_ts),
+		',"door_open":' || to_json(state.door_open), ',"door_ts":' || api.json_time(state.door_ts),
+		',"tampered":' || to_json(state.tampered), ',"tampered_ts":' || api.json_time(state.tampered_ts),
+		',"mains_power":' || to_json(state.mains_power), ',"power_ts":' || api.json_time(state.power_ts),
+		',"clock_offset_s":' || to_json(state.clock_offset_s), ',"clock_at":' || api.json_time(state.clock_at), '}')
 $$;
 COMMENT ON FUNCTION api.json_latest(telemetry.device_state) IS
 	'The latest state of a device as a JSON object with the names of the columns; what was never told is left out.';
 
-CREATE FUNCTION api.json_model(model fleet.model, hardware_revision text) RETURNS json
+CREATE FUNCTION api.json_or_null(value text) RETURNS text
 LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT row_to_json(object)
-	FROM (SELECT model.manufacturer, model.name, nullif(hardware_revision, '') AS hardware_revision, model.end_of_support,
-		coalesce(model.end_of_support < (now() AT TIME ZONE 'UTC')::date, false) AS support_ended) AS object
+	SELECT coalesce(to_json(nullif(value, ''))::text, 'null')
+$$;
+COMMENT ON FUNCTION api.json_or_null(text) IS 'A text as JSON; null for an empty or absent one.';
+
+CREATE FUNCTION api.json_model(model fleet.model, hardware_revision text) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT concat('{"manufacturer":', to_json(model.manufacturer), ',"name":', to_json(model.name),
+		',"hardware_revision":', api.json_or_null(hardware_revision),
+		',"end_of_support":', coalesce(to_json(model.end_of_support)::text, 'null'),
+		',"support_ended":', to_json(coalesce(model.end_of_support < (now() AT TIME ZONE 'UTC')::date, false)), '}')
 $$;
 COMMENT ON FUNCTION api.json_model(fleet.model, text) IS
 	'What kind of tracker it is as a JSON object; support_ended is true after its last day of support.';
@@ -133,9 +141,9 @@ BEGIN
 	INTO items, shown, last_serial
 	FROM (
 		SELECT row_number() OVER (ORDER BY d.serial) AS n, d.serial,
-			(SELECT row_to_json(object)
-			 FROM (SELECT d.serial, d.state, api.json_model(m, d.hardware_revision) AS model,
-				api.json_latest(s) AS latest) AS object)::text AS item
+			concat('{"serial":', to_json(d.serial), ',"state":', to_json(d.state),
+				',"model":', api.json_model(m, d.hardware_revision),
+				',"latest":', api.json_latest(s), '}') AS item
 		FROM (SELECT * FROM fleet.device AS u WHERE u.serial > after_serial ORDER BY u.serial LIMIT max_rows + 1) AS d
 		JOIN fleet.model AS m USING (model_id)
 		LEFT JOIN telemetry.device_state AS s USING (device_id)) AS found;
@@ -153,15 +161,16 @@ AS $$
 DECLARE
 	answer text;
 BEGIN
-	SELECT (SELECT row_to_json(object)
-		FROM (SELECT d.serial, d.state, api.json_time(d.created_at)::json AS created_at,
-			api.json_model(m, d.hardware_revision) AS model,
-			(SELECT row_to_json(module)
-			 FROM (SELECT nullif(o.manufacturer, '') AS manufacturer, nullif(o.model, '') AS model, o.imei,
-				nullif(o.firmware, '') AS firmware WHERE o.device_id IS NOT NULL) AS module) AS module,
-			(SELECT row_to_json(sim)
-			 FROM (SELECT i.iccid, i.imsi, i.apn WHERE i.sim_id IS NOT NULL) AS sim) AS sim,
-			api.json_latest(s) AS latest) AS object)::text
+	SELECT concat('{"serial":', to_json(d.serial), ',"state":', to_json(d.state),
+		',"created_at":', api.json_time(d.created_at),
+		',"model":', api.json_model(m, d.hardware_revision),
+		',"module":', CASE WHEN o.device_id IS NULL THEN 'null' ELSE concat(
+			'{"manufacturer":', api.json_or_null(o.manufacturer), ',"model":', api.json_or_null(o.model),
+			',"imei":', to_json(o.imei), ',"firmware":', api.json_or_null(o.firmware), '}') END,
+		',"sim":', CASE WHEN i.sim_id IS NULL THEN 'null' ELSE concat(
+			'{"iccid":', to_json(i.iccid), ',"imsi":', api.json_or_null(i.imsi),
+			',"apn":', api.json_or_null(i.apn), '}') END,
+		',"latest":', api.json_latest(s), '}')
 	INTO answer
 	FROM fleet.device AS d
 	JOIN fleet.model AS m USING (model_id)

@@ -7,6 +7,7 @@ DROP FUNCTION api.json_reading(telemetry.reading);
 DROP FUNCTION api.device(text);
 DROP FUNCTION api.devices(int, text);
 DROP FUNCTION api.json_model(fleet.model, text);
+DROP FUNCTION api.json_or_null(text);
 DROP FUNCTION api.json_latest(telemetry.device_state);
 DROP FUNCTION api.cursor_key(text, text);
 DROP FUNCTION api.cursor(text, text);

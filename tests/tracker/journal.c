@@ -168,7 +168,7 @@ static bool take_contents(struct journal *j, struct journal_state *state, bool *
 		j->end = (off_t)read_samples(j, file, len, cb, arg);
 	}
 	free(file);
-	if (ftruncate(j->fd, j->end) != 0)
+	if (len != (size_t)j->end && ftruncate(j->fd, j->end) != 0)
 		return err_set(e, ERR_SYSTEM, "%s: truncate: %s", j->path, strerror(errno));
 	return true;
 }

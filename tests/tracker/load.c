@@ -75,7 +75,7 @@ static const struct option_item items[] = {
 	{"receipts", OPTION_FLAG, AT(receipts), NULL, NULL, 0, 0, NULL,
 	 "ask for a receipt with every message, and count them"},
 	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, EPOCH_MAX, "N",
-	 "-1: another one every ten seconds, so that each load makes new rows"},
+	 "-1: another one every second, so that each load numbers anew"},
 	{"json", OPTION_FLAG, AT(json), NULL, NULL, 0, 0, NULL, "the summary as one JSON object"},
 };
 #define ITEMS (sizeof(items) / sizeof(items[0]))
@@ -311,7 +311,7 @@ static bool settle(struct load *l, struct err *e)
 	if (l->messages == 0 && l->duration == 0)
 		l->duration = 10;
 	if (l->epoch < 0)
-		l->epoch = 1 + time(NULL) / 10 % EPOCH_MAX;
+		l->epoch = 1 + time(NULL) % EPOCH_MAX;
 	return true;
 }
 

@@ -123,7 +123,7 @@ def scenario():
     for preset, patience, chosen in (("release", "1", []), ("asan", "4", ["-m", "not release_only"])):
         yield build(preset)
         report = OUT / f"scenario-{preset}.xml"
-        environ = {"COLDFLEET_PRESET": preset, "COLDFLEET_PATIENCE": patience}
+        environ = {"COLDFLEET_BUILT": "yes", "COLDFLEET_PRESET": preset, "COLDFLEET_PATIENCE": patience}
         yield Step(f"scenario-{preset}", ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short",
                                           f"--junit-xml={report}", "--durations=8", *chosen, "tests/scenario"],
                    cases(report), environ)

@@ -27,6 +27,20 @@ static const struct err_http http_table[ERR_CODES] = {
 	[ERR_OVERLOADED] = {503, "overloaded", "Too many requests at once"},
 };
 
+/* Cutting off may leave a part of a UTF-8 character at the end: it goes too. */
+static void drop_partial_character(char *text)
+{
+	size_t end = strlen(text), start = end;
+	while (start > 0 && end - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start == 0)
+		return;
+	unsigned char lead = (unsigned char)text[start - 1];
+	size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+	if (end - (start - 1) < size)
+		text[start - 1] = '\0';
+}
+
 bool err_set(struct err *e, enum err_code code, const char *fmt, ...)
 {
 	if (e != NULL) {
@@ -35,6 +49,7 @@ bool err_set(struct err *e, enum err_code code, const char *fmt, ...)
 		va_start(ap, fmt);
 		vsnprintf(e->detail, sizeof(e->detail), fmt, ap);
 		va_end(ap);
+		drop_partial_character(e->detail);
 	}
 	return false;
 }
@@ -50,6 +65,7 @@ bool err_prefix(struct err *e, const char *fmt, ...)
 		va_end(ap);
 		if (n >= 0 && (size_t)n < sizeof(e->detail))
 			snprintf(e->detail + n, sizeof(e->detail) - (size_t)n, "%s", was);
+		drop_partial_character(e->detail);
 	}
 	return false;
 }

@@ -87,7 +87,7 @@ enum pack_fault pack_decode(const uint8_t *payload, size_t len, const char *cont
 			    const struct pack_limits *limits, struct arena *arena, struct pack *out, struct err *e)
 {
 	*out = (struct pack){0};
-	struct pack_build b = {.limits = limits, .now = now, .arena = arena, .pack = out};
+	struct pack_build b = {.limits = limits, .now = now, .payload_len = len, .arena = arena, .pack = out};
 	enum pack_fault fault = decode(payload, len, content_type, &b, e);
 	if (fault != PACK_OK)
 		*out = (struct pack){0};

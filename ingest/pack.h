@@ -17,7 +17,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 
-/* One bit a channel; the order is the order of channel_table in pack.c and of the columns of telemetry.reading. */
+/* One bit a channel; the order is that of the columns of telemetry.reading. Names and units: pack_record.c. */
 enum channel {
 	CH_TEMP,
 	CH_HUM,
@@ -44,14 +44,15 @@ enum reading_flag {
 struct reading {
 	int64_t ts;  /* microseconds since 1970-01-01T00:00:00Z, what the device said */
 	int32_t seq; /* number of its sample; below 0: the pack carried no seq, -k is the k-th sample of that moment */
-	int16_t epoch; /* 0 when the pack names none */
-	int16_t probe;
+	int16_t epoch;      /* 0 when the pack names none */
+	int16_t probe;      /* 0..255; a prefix with a larger number is no probe: the whole name goes to `extra` */
 	uint16_t has;       /* bit c: channel c is present */
 	uint16_t flags;     /* enum reading_flag */
 	bool out_of_window; /* ts outside the accepted window: not to be stored as a reading, see pack.rejected */
 	double number[CH_NUMBERS];
 	bool boolean[CHANNELS - CH_NUMBERS];
-	const char *extra; /* JSON object in the arena with every other record of this probe and moment, or NULL */
+	const char *extra; /* JSON object with every other record of this probe and sample, terminated, or NULL:
+			    * {"co2":{"v":412,"u":"ppm"}}, keys v, vs, vb, vd (base64url), s (sum), u as given */
 	size_t extra_len;
 };
 
@@ -73,7 +74,8 @@ struct pack {
 	bool has_clock;
 	int64_t clock;           /* microseconds, what the device's clock said when it sent the pack */
 	size_t rejected;         /* readings with out_of_window set */
-	struct err rejected_why; /* "clock: 3 of 37 samples: first 1970-01-01T00:00:10Z is more than 400 days ..." */
+	struct err rejected_why; /* "clock: 3 of 37 samples: first 1970-01-01T00:00:10Z is more than 400 days before
+				  * receipt"; empty when rejected is 0 */
 };
 
 struct pack_limits {
@@ -86,14 +88,16 @@ struct pack_limits {
 		65536, 2048, 400.0 * 86400.0, 600.0                                                                    \
 	}
 
-/* What kind of quarantine a refusal is; the word in telemetry.quarantine.reason. */
+/* What kind of quarantine a refusal is; the word in telemetry.quarantine.reason. pack_decode() never returns
+ * PACK_CLOCK: it is for the caller's quarantine of a pack with rejected readings. */
 enum pack_fault { PACK_OK, PACK_EMPTY, PACK_TOO_LARGE, PACK_SYNTAX, PACK_SENML, PACK_CONTENT, PACK_CLOCK, PACK_FAULTS };
 const char *pack_fault_name(enum pack_fault fault); /* "empty", "too-large", "syntax", "senml", "content", "clock" */
 
-/* Decodes one payload into *out; everything in it lives in `arena`. `content_type` may be NULL: then the first byte
- * tells. `now` is the time of receipt in microseconds. On anything but PACK_OK, `e` says what, where and what was
- * expected ("record 3: field 'v': expected a number, got string"), and *out is empty. When every reading is out of the
- * accepted time window the pack is PACK_OK with all readings marked and `rejected` counting them. */
+/* Decodes one payload into *out; everything in it lives in `arena`, nothing points into the payload. `content_type` may
+ * be NULL: then the first byte tells ('[' or white space: JSON). `now` is the time of receipt in microseconds. On
+ * anything but PACK_OK, `e` says what, where and what was expected ("record 3: field 'v': expected a number, got
+ * string"), and *out is empty. When every reading is out of the accepted time window the pack is PACK_OK with all
+ * readings marked and `rejected` counting them. */
 enum pack_fault pack_decode(const uint8_t *payload, size_t len, const char *content_type, int64_t now,
 			    const struct pack_limits *limits, struct arena *arena, struct pack *out, struct err *e);
 

@@ -30,6 +30,7 @@ struct extra {
 struct pack_build {
 	const struct pack_limits *limits;
 	int64_t now;
+	size_t payload_len;
 	struct arena *arena;
 	struct pack *pack;
 	struct item *items; /* in pack order */

@@ -11,6 +11,8 @@
 
 #define PROBE_MAX 255 /* more than any tracker has; small enough to index by */
 
+#define RECORD_BYTES 24 /* a short record: with one per so many bytes, `items` seldom has to grow */
+
 static const double temp_min = -200, temp_max = 150;
 
 /* What a name of the contract means. A record without unit has the row's unit. */
@@ -70,7 +72,8 @@ static const struct meaning meanings[] = {
 static const struct meaning *meaning_find(struct senml_text name)
 {
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
-		if (strncmp(meanings[i].name, name.at, name.len) == 0 && meanings[i].name[name.len] == '\0')
+		if (meanings[i].name[0] == name.at[0] && strncmp(meanings[i].name, name.at, name.len) == 0 &&
+		    meanings[i].name[name.len] == '\0')
 			return &meanings[i];
 	return NULL;
 }
@@ -149,7 +152,7 @@ static const char *value_words(enum senml_label value)
 static struct item *item_add(struct pack_build *b, const struct senml_resolved *r, uint8_t probe, enum channel channel)
 {
 	if (b->count == b->room) {
-		size_t room = b->room > 0 ? b->room * 2 : 32;
+		size_t room = b->room > 0 ? b->room * 2 : b->payload_len / RECORD_BYTES + 1;
 		struct item *items = arena_alloc(b->arena, room * sizeof(*items));
 		if (b->count > 0)
 			memcpy(items, b->items, b->count * sizeof(*items));

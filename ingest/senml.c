@@ -32,7 +32,8 @@ const struct senml_field senml_fields[SENML_LABELS] = {
 enum senml_label senml_label_find(const char *label, size_t len)
 {
 	for (unsigned i = 0; i < SENML_LABELS; i++)
-		if (senml_fields[i].len == len && memcmp(senml_fields[i].label, label, len) == 0)
+		if (senml_fields[i].len == len && senml_fields[i].label[0] == label[0] &&
+		    memcmp(senml_fields[i].label, label, len) == 0)
 			return (enum senml_label)i;
 	return SENML_LABELS;
 }
@@ -96,7 +97,7 @@ static bool name_and_unit_check(const struct senml_resolved *r, struct err *e)
 	if (first == '\0')
 		return err_set(e, ERR_DECODE, "record %zu has no name: expected 'n', or 'bn' in it or before it",
 			       r->number);
-	if (strchr("-:./_", first) != NULL)
+	if (first < '0' || first > 'z' || strchr(":_", first) != NULL)
 		return err_set(e, ERR_DECODE, "record %zu: its name starts with '%c': expected a letter or a digit",
 			       r->number, first);
 	return true;

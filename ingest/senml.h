@@ -88,7 +88,7 @@ enum senml_status {
 };
 
 /* A false return stops the decoder; the callback fills `e`. The resolved record is valid during the call; the texts it
- * points to live as long as the input, the arena and, for JSON, until the thread's next senml_json_decode(). */
+ * points to live as long as the input and the arena. */
 typedef bool senml_record_cb(const struct senml_resolved *r, void *arg, struct err *e);
 
 struct senml_input {
@@ -96,20 +96,15 @@ struct senml_input {
 	size_t len;
 	int64_t now; /* microseconds since 1970: what relative times are relative to */
 	size_t max_records;
-	struct arena *arena; /* base64url of CBOR byte strings */
+	struct arena *arena; /* text that cannot point into the input: unescaped, or base64url of bytes */
 	senml_record_cb *record;
 	void *arg;
 };
 
 /* Both hand over each record that carries a value or a sum, in the order of the pack. Records of base fields only are
- * applied and not handed over. Without SENML_OK `e` says what, where and what was expected (ERR_DECODE).
- *
- * JSON is parsed with jansson, whose allocator is set for the whole process at the first call: during a decode it takes
- * from an arena of the calling thread and frees nothing, at all other times it is malloc and free, so other users of
- * jansson notice nothing. The arena stays for the next decode; senml_json_release() frees it at the end of a thread. */
+ * applied and not handed over. Without SENML_OK `e` says what, where and what was expected (ERR_DECODE). */
 enum senml_status senml_json_decode(const struct senml_input *in, struct err *e);
 enum senml_status senml_cbor_decode(const struct senml_input *in, struct err *e);
-void senml_json_release(void);
 
 /* What follows is for the two decoders. */
 

@@ -6,12 +6,13 @@
 #include <cbor.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ingest/senml.h"
+#include "ingest/senml_value.h"
 
-#define TAG_DECIMAL 4 /* RFC 8949 section 3.4.4 */
+#define TAG_DECIMAL  4       /* RFC 8949 section 3.4.4 */
+#define EXPONENT_MAX 1000000 /* no 64-bit mantissa times 10 to this, or to minus this, is a double other than 0 */
 
 enum item_type { UINT, NEGINT, BYTES, TEXT, ARRAY, MAP, TAG, FLOAT, BOOLEAN, NOTHING, BREAK, ENDLESS_STRING };
 
@@ -155,45 +156,6 @@ static enum senml_status next(struct reader *r)
 	return SENML_SYNTAX;
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF; and no U+0000, which PostgreSQL cannot store. */
-static bool utf8_valid(struct senml_text text)
-{
-	const uint8_t *b = (const uint8_t *)text.at, *end = b + text.len;
-	while (b < end) {
-		if (*b >= 0x01 && *b < 0x80) {
-			b++;
-			continue;
-		}
-		size_t more = *b >= 0xc2 && *b < 0xe0 ? 1 : (*b & 0xf0) == 0xe0 ? 2 : *b >= 0xf0 && *b < 0xf5 ? 3 : 0;
-		if (more == 0 || (size_t)(end - b) <= more)
-			return false;
-		if ((*b == 0xe0 && b[1] < 0xa0) || (*b == 0xed && b[1] > 0x9f) || (*b == 0xf0 && b[1] < 0x90) ||
-		    (*b == 0xf4 && b[1] > 0x8f))
-			return false;
-		for (size_t i = 1; i <= more; i++)
-			if ((b[i] & 0xc0) != 0x80)
-				return false;
-		b += more + 1;
-	}
-	return true;
-}
-
-static struct senml_text base64url(struct arena *arena, struct senml_text in)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	const uint8_t *b = (const uint8_t *)in.at;
-	char *out = arena_alloc(arena, in.len / 3 * 4 + 4);
-	size_t n = 0;
-	for (size_t i = 0; i < in.len; i += 3) {
-		size_t left = in.len - i;
-		uint32_t bits =
-			(uint32_t)b[i] << 16 | (left > 1 ? (uint32_t)b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
-		for (size_t k = 0; k <= (left > 3 ? 3 : left); k++)
-			out[n++] = digits[bits >> (18 - 6 * k) & 63];
-	}
-	return (struct senml_text){out, n};
-}
-
 static enum senml_status wrong(struct reader *r, const char *label, const char *expected)
 {
 	err_set(r->e, ERR_DECODE, "record %zu: field '%s': expected %s, got %s", r->record, label, expected,
@@ -201,24 +163,8 @@ static enum senml_status wrong(struct reader *r, const char *label, const char *
 	return SENML_INVALID;
 }
 
-/* mantissa * 10**exponent, rounded once: both factors exact, or else by way of the decimal text. */
-static double decimal(bool negative, uint64_t mantissa, bool exponent_negative, uint64_t exponent)
-{
-	static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-				      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-	double value;
-	if (mantissa <= (UINT64_C(1) << 53) && exponent < sizeof(tens) / sizeof(tens[0])) {
-		value = exponent_negative ? (double)mantissa / tens[exponent] : (double)mantissa * tens[exponent];
-	} else {
-		char text[48]; /* 20 digits, 'e', sign, 20 digits */
-		snprintf(text, sizeof(text), "%llue%c%llu", (unsigned long long)mantissa, exponent_negative ? '-' : '+',
-			 (unsigned long long)exponent);
-		value = strtod(text, NULL);
-	}
-	return negative ? -value : value;
-}
-
-/* The two integers after tag 4. A negative CBOR integer n stands for -1 - n; 2**64 does not fit and is refused. */
+/* The two integers after tag 4: exponent, mantissa. A negative CBOR integer n stands for -1 - n; -(2**64) does not fit
+ * and is refused. */
 static enum senml_status decimal_read(struct reader *r, const char *label, double *out)
 {
 	enum senml_status status = next(r);
@@ -236,7 +182,8 @@ static enum senml_status decimal_read(struct reader *r, const char *label, doubl
 			return wrong(r, label, "64-bit integers as exponent and mantissa after tag 4");
 		part[i] = r->item.n + negative[i];
 	}
-	*out = decimal(negative[1], part[1], negative[0], part[0]);
+	int64_t exponent = part[0] < EXPONENT_MAX ? (int64_t)part[0] : EXPONENT_MAX;
+	*out = senml_decimal(negative[1], part[1], negative[0] ? -exponent : exponent);
 	return SENML_OK;
 }
 
@@ -272,7 +219,7 @@ static enum senml_status number_read(struct reader *r, const char *label, double
 
 static enum senml_status text_check(struct reader *r, const char *label)
 {
-	if (utf8_valid(r->item.bytes))
+	if (senml_utf8_valid(r->item.bytes))
 		return SENML_OK;
 	err_set(r->e, ERR_DECODE, "record %zu: field '%s': its text is not UTF-8, or holds U+0000", r->record, label);
 	return SENML_SYNTAX;
@@ -293,7 +240,7 @@ static enum senml_status value_read(struct reader *r, enum senml_label label, st
 	case SENML_DATA:
 		if (r->item.type != BYTES)
 			return wrong(r, f->label, "a byte string");
-		record->field[label].text = base64url(r->in->arena, r->item.bytes);
+		record->field[label].text = senml_base64url(r->in->arena, r->item.bytes);
 		return SENML_OK;
 	case SENML_TEXT:
 		break;
@@ -369,7 +316,7 @@ static enum senml_status unknown_skip(struct reader *r, const struct item *key, 
 	seen->keys[seen->count++] = *key;
 	struct senml_shown label = key_show(key);
 	if (key->type == TEXT) {
-		if (!utf8_valid(key->bytes))
+		if (!senml_utf8_valid(key->bytes))
 			return text_check(r, label.text);
 		if (!senml_label_ignorable(key->bytes.at, key->bytes.len, r->record, r->e))
 			return SENML_INVALID;

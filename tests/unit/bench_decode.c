@@ -120,6 +120,5 @@ int main(void)
 		cbor_make(&m, samples[i]);
 		run("CBOR", &m, samples[i]);
 	}
-	senml_json_release();
 	return 0;
 }

@@ -427,7 +427,6 @@ static int teardown(void **state)
 {
 	(void)state;
 	arena_free(&arena);
-	senml_json_release();
 	return 0;
 }
 

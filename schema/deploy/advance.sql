@@ -257,17 +257,31 @@ BEGIN
 			clock_at = greatest(s.clock_at, d.clock_at),
 			seq_high = CASE WHEN d.epoch = s.epoch AND s.gaps = 0 AND d.first - 1 <= s.seq_high
 				THEN greatest(s.seq_high, d.last) ELSE s.seq_high END
-		FROM unnest(advance.device_id, advance.received_at, advance.reading_ts,
-			    advance.temperature_c, advance.temperature_ts, advance.humidity_pct, advance.humidity_ts,
-			    advance.battery_pct, advance.battery_ts, advance.rsrp_dbm, advance.rsrp_ts,
-			    advance.latitude, advance.longitude, advance.altitude_m, advance.accuracy_m, advance.position_ts,
-			    advance.door_open, advance.door_ts, advance.tampered, advance.tampered_ts,
-			    advance.mains_power, advance.power_ts, advance.clock_offset_s, advance.clock_at,
-			    f_epoch, f_first, f_last)
-			AS d (device_id, received_at, reading_ts, temperature_c, temperature_ts, humidity_pct, humidity_ts,
-			      battery_pct, battery_ts, rsrp_dbm, rsrp_ts, latitude, longitude, altitude_m, accuracy_m,
-			      position_ts, door_open, door_ts, tampered, tampered_ts, mains_power, power_ts,
-			      clock_offset_s, clock_at, epoch, first, last)
+		FROM (SELECT unnest(advance.device_id) AS device_id,
+			unnest(advance.received_at) AS received_at,
+			unnest(advance.reading_ts) AS reading_ts,
+			unnest(advance.temperature_c) AS temperature_c,
+			unnest(advance.temperature_ts) AS temperature_ts,
+			unnest(advance.humidity_pct) AS humidity_pct,
+			unnest(advance.humidity_ts) AS humidity_ts,
+			unnest(advance.battery_pct) AS battery_pct,
+			unnest(advance.battery_ts) AS battery_ts,
+			unnest(advance.rsrp_dbm) AS rsrp_dbm,
+			unnest(advance.rsrp_ts) AS rsrp_ts,
+			unnest(advance.latitude) AS latitude,
+			unnest(advance.longitude) AS longitude,
+			unnest(advance.altitude_m) AS altitude_m,
+			unnest(advance.accuracy_m) AS accuracy_m,
+			unnest(advance.position_ts) AS position_ts,
+			unnest(advance.door_open) AS door_open,
+			unnest(advance.door_ts) AS door_ts,
+			unnest(advance.tampered) AS tampered,
+			unnest(advance.tampered_ts) AS tampered_ts,
+			unnest(advance.mains_power) AS mains_power,
+			unnest(advance.power_ts) AS power_ts,
+			unnest(advance.clock_offset_s) AS clock_offset_s,
+			unnest(advance.clock_at) AS clock_at,
+			unnest(f_epoch) AS epoch, unnest(f_first) AS first, unnest(f_last) AS last) AS d
 		WHERE s.device_id = d.device_id
 		-- Of the row as it is now: had the range been taken, this would still hold; had it not, it would still not.
 		RETURNING s.device_id, s.epoch, s.seq_high, s.gaps,

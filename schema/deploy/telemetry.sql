@@ -161,7 +161,7 @@ CREATE TABLE telemetry.device_state (
 	door_open boolean,
 	tampered boolean,
 	mains_power boolean
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE telemetry.device_state IS
 	'The latest of each channel of a device, one row a device. A value is kept with the time at which it was measured; the newer one '
 	'wins, of two at the same time the greater one, so the order of arrival does not matter. Only the primary key is indexed, and a '

@@ -22,6 +22,7 @@ struct api {
 	size_t part;
 	struct db **db;
 	size_t db_count, db_up_count;
+	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
 
 const struct metric_def api_metrics[M_ROWS] = {
@@ -55,18 +56,18 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 
 struct api *api_new(struct service *s, const struct api_options *options)
 {
-	char setup[128], name[32];
+	char name[32];
 	struct api *a = calloc(1, sizeof(*a));
 	if (a == NULL || (a->db = calloc((size_t)options->connections, sizeof(*a->db))) == NULL)
 		abort();
 	a->service = s;
 	a->part = service_part(s, "database");
 	/* PostgreSQL gives up before we do, so that a slow statement costs an answer and not the connection. */
-	snprintf(setup, sizeof(setup), "SET statement_timeout = %ld; SET jit = off",
+	snprintf(a->setup, sizeof(a->setup), "SET statement_timeout = %ld; SET jit = off",
 		 (long)(options->request_timeout * 800));
 	struct db_options o = {.name = name,
 			       .conninfo = options->conninfo,
-			       .setup = setup,
+			       .setup = a->setup,
 			       .statements = statements,
 			       .statement_count = sizeof(statements) / sizeof(statements[0]),
 			       .reply_timeout = options->request_timeout,

@@ -69,6 +69,7 @@ class Publisher:
 
     def __init__(self, socket_path):
         self.receipts = []
+        self.received = threading.Condition()
         self.connected = threading.Event()
         self.subscribed = threading.Event()
         name = f"publisher-{os.getpid()}-{next(self.numbers)}"
@@ -81,8 +82,7 @@ class Publisher:
         client.on_connect = self._on_connect
         client.on_subscribe = lambda *_: self.subscribed.set()
         client.on_disconnect = lambda *_: self.connected.clear()
-        client.on_message = lambda _client, _user, message: self.receipts.append(
-            (message.topic.split("/")[2], json.loads(message.payload)))
+        client.on_message = self._on_message
         client.connect("localhost", 1, clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
                        properties=self._properties(PacketTypes.CONNECT, SessionExpiryInterval=600))
         client.loop_start()
@@ -99,6 +99,11 @@ class Publisher:
         assert reason == 0, f"the broker refused the publisher: {reason}"
         client.subscribe("cf/v1/+/receipt")
         self.connected.set()
+
+    def _on_message(self, _client, _user, message):
+        with self.received:
+            self.receipts.append((message.topic.split("/")[2], json.loads(message.payload)))
+            self.received.notify_all()
 
     def send(self, topic, payload, content_type=None, response_topic=None):
         """Hands the message to the client without waiting; .wait_for_publish() of what it returns does."""
@@ -152,9 +157,11 @@ class Device:
 
     def ask(self, payload):
         """Publishes with a Response Topic and returns the receipt that answers it."""
-        before = len(self.receipts())
+        before, received = len(self.receipts()), self.line.publisher.received
         self.publish(payload, ask=True)
-        return wait_for(lambda: self.receipts()[before:], 20, f"a receipt for {self.serial}")[0]
+        with received:
+            assert received.wait_for(lambda: self.receipts()[before:], 20 * PATIENCE), f"no receipt for {self.serial}"
+        return self.receipts()[before]
 
 
 class Line:

@@ -25,7 +25,7 @@ claim() {
 
 change() { sqitch --chdir "$schema" "$@" "db:$uri"; }
 # pg_dump fences its output with a random word (\restrict), which is no part of the schema.
-dump() { pg_dump --schema-only --exclude-schema=sqitch "$uri" | grep -v 'restrict '; }
+dump() { pg_dump --schema-only --exclude-schema=sqitch "$uri" | grep -v '^\\[a-z]*restrict '; }
 objects() {
 	psql -AtX -d "$uri" -c "select nspname from pg_namespace
 		where nspname in ('fleet', 'telemetry', 'command', 'coldchain', 'firmware', 'audit', 'api', 'analytics')"

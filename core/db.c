@@ -17,7 +17,7 @@ enum db_state { DB_DOWN, DB_CONNECTING, DB_PREPARING, DB_STATE_UP };
 
 struct sent {
 	bool is_sync;
-	bool answered; /* a query: its result came, the terminating NULL has not */
+	bool answered; /* its result came, the terminating NULL has not; of a sync: the error that the commit met */
 	db_result_cb *result_cb;
 	db_commit_cb *commit_cb;
 	void *arg;
@@ -107,6 +107,17 @@ static void event_drop(struct event **ev)
 	*ev = NULL;
 }
 
+/* libpq closes the socket itself when it finds the server gone, and the next descriptor that anybody opens has the same
+ * number: by then libevent must have forgotten it, or that descriptor would stay deaf. */
+static void stop_listening(struct db *db)
+{
+	struct event *const events[] = {db->poll_event, db->read_event, db->write_event};
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (events[i] != NULL)
+			event_del(events[i]);
+	}
+}
+
 static void close_connection(struct db *db)
 {
 	event_drop(&db->poll_event);
@@ -170,6 +181,7 @@ void db_drop(struct db *db, const char *why)
 	one_line(db->drop_reason, sizeof(db->drop_reason), why);
 	if (db->drop_reason[0] == '\0')
 		snprintf(db->drop_reason, sizeof(db->drop_reason), "dropped");
+	stop_listening(db);
 	event_active(db->timer, EV_TIMEOUT, 0);
 }
 
@@ -230,6 +242,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (!PQconsumeInput(db->conn)) {
 		/* A server that goes down says why first: let the results in the buffer be seen. */
+		stop_listening(db);
 		process_results(db);
 		lost(db, db->drop_reason[0] != '\0' ? db->drop_reason : PQerrorMessage(db->conn));
 		return;
@@ -280,15 +293,17 @@ static void one_result(struct db *db, const PGresult *res)
 		segment_done(db);
 		return;
 	}
-	if (head == NULL || head->is_sync) {
+	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+	if (head == NULL || (head->is_sync && (severity == NULL || strcmp(severity, "ERROR") != 0))) {
 		/* An error that belongs to no statement: the server is about to close the connection. */
 		db_drop(db, PQresultErrorMessage(res));
 		return;
 	}
+	/* An ERROR at the sync is the commit's own: a deferred constraint, a serialization failure. */
 	if (status == PGRES_FATAL_ERROR)
 		note_failure(db, res);
 	head->answered = true;
-	if (head->result_cb != NULL)
+	if (!head->is_sync && head->result_cb != NULL)
 		head->result_cb(db, res, head->arg);
 }
 
@@ -298,9 +313,11 @@ static void process_results(struct db *db)
 		PGresult *res = PQgetResult(db->conn);
 		if (res == NULL) {
 			struct sent *head = fifo_front(db);
-			if (head == NULL || head->is_sync || !head->answered)
+			if (head == NULL || !head->answered)
 				break;
-			fifo_pop(db);
+			head->answered = false;
+			if (!head->is_sync)
+				fifo_pop(db);
 			continue;
 		}
 		one_result(db, res);
@@ -496,7 +513,7 @@ void db_free(struct db **dbp)
 
 void db_start(struct db *db)
 {
-	if (db->state == DB_DOWN && db->conn == NULL)
+	if (db->state == DB_DOWN && db->conn == NULL && !event_pending(db->timer, EV_TIMEOUT, NULL))
 		connect_start(db);
 }
 

@@ -2,6 +2,7 @@
  *
  * A record outside the table of known names as text of a JSON object's member, the way telemetry.reading.extra keeps
  * it: "co2":{"v":412,"u":"ppm"}. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +23,16 @@ static void put(struct writer *w, const char *text, size_t len)
 	w->len += len;
 }
 
-/* The shortest of 15 to 17 digits that reads back as the same double. */
+/* Integers as such, anything else with the fewest of 15 to 17 digits that read back as the same double. */
 static void put_number(struct writer *w, double v)
 {
 	char text[NUMBER_MAX];
 	int n = 0;
+	if (fabs(v) < 1e15 && v == trunc(v)) {
+		n = snprintf(text, sizeof(text), "%" PRId64, (int64_t)v);
+		put(w, text, (size_t)n);
+		return;
+	}
 	for (int digits = 15; digits <= 17; digits++) {
 		n = snprintf(text, sizeof(text), "%.*g", digits, v);
 		if (strtod(text, NULL) == v)
@@ -54,14 +60,13 @@ static void put_string(struct writer *w, struct senml_text t)
 	put(w, "\"", 1);
 	for (size_t i = 0; i < t.len; i++) {
 		unsigned char c = (unsigned char)t.at[i];
-		char escape[8];
 		switch (escaped_size(c)) {
 		case 2:
 			put(w, (const char[]){'\\', (char)c}, 2);
 			break;
 		case 6:
-			snprintf(escape, sizeof(escape), "\\u%04x", c);
-			put(w, escape, 6);
+			put(w, (const char[]){'\\', 'u', '0', '0', (char)('0' + (c >> 4)), "0123456789abcdef"[c & 15]},
+			    6);
 			break;
 		default:
 			put(w, &t.at[i], 1);

@@ -14,7 +14,7 @@
 
 #define SENML_VERSION    10  /* RFC 8428 section 4.4: a pack of a higher version must not be used */
 #define SENML_FIELDS_MAX 32  /* fields in one record, known and unknown: RFC 8428 defines 15 */
-#define SENML_NAME_MAX   512 /* bytes of base name and name: a base is repeated in every record after it */
+#define SENML_NAME_MAX   256 /* bytes of base name and name: a base is repeated in every record after it */
 #define SENML_UNIT_MAX   64
 #define SENML_TIME_MAX   9e12 /* seconds: microseconds still fit an int64_t */
 

@@ -358,8 +358,8 @@ static void test_names_units_and_fields_have_bounds(void **state)
 	char json[2048], text[600];
 	memset(text, 'a', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	const struct bad name = {"name", SENML_INVALID, "its name has 513 bytes: expected at most 512"};
-	snprintf(json, sizeof(json), "[{\"bn\":\"%.500s\",\"n\":\"%.13s\",\"v\":1}]", text, text);
+	const struct bad name = {"name", SENML_INVALID, "its name has 257 bytes: expected at most 256"};
+	snprintf(json, sizeof(json), "[{\"bn\":\"%.244s\",\"n\":\"%.13s\",\"v\":1}]", text, text);
 	bad_check(&name, json, strlen(json), false);
 	const struct bad unit = {"unit", SENML_INVALID, "its unit has 65 bytes: expected at most 64"};
 	snprintf(json, sizeof(json), "[{\"n\":\"a\",\"bu\":\"%.65s\",\"v\":1}]", text);

@@ -10,9 +10,12 @@
 #include <openssl/evp.h>
 
 #include "api/problem.h"
+#include "core/log.h"
 #include "schema/queries.h"
 
 #define TOKEN_MAX 256
+
+static const char try_again[] = "the database cannot answer now, try again";
 
 struct call {
 	struct http_request *request;
@@ -63,6 +66,22 @@ static void call_end(struct call *c)
 	free(c);
 }
 
+/* What the functions of schema api say is meant for the client; what PostgreSQL itself says is for our log. */
+static void refused(struct call *c, const PGresult *res)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	state = state != NULL ? state : "";
+	message = message != NULL ? message : "no message";
+	enum err_code code = call_code(state);
+	if (code == ERR_DB_LOST) {
+		log_warn("api", "request=%s sqlstate=%s message=\"%s\"", http_id(c->request), state, message);
+		err_set(&c->err, code, "%s", try_again);
+	} else {
+		err_set(&c->err, code, "%s", message);
+	}
+}
+
 static void on_result(struct db *db, const PGresult *res, void *arg)
 {
 	struct call *c = arg;
@@ -74,12 +93,9 @@ static void on_result(struct db *db, const PGresult *res, void *arg)
 	if (res == NULL || c->err.code != ERR_NONE)
 		return; /* the segment's end says so too */
 	switch (PQresultStatus(res)) {
-	case PGRES_FATAL_ERROR: {
-		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-		const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-		err_set(&c->err, call_code(state != NULL ? state : ""), "%s", message != NULL ? message : "no message");
+	case PGRES_FATAL_ERROR:
+		refused(c, res);
 		break;
-	}
 	case PGRES_TUPLES_OK:
 		if (PQntuples(res) == 1 && PQnfields(res) == 1)
 			evbuffer_add(c->json, PQgetvalue(res, 0, 0), (size_t)PQgetlength(res, 0, 0));
@@ -93,8 +109,9 @@ static void on_commit(struct db *db, bool ok, const char *sqlstate, const struct
 {
 	struct call *c = arg;
 	(void)db;
+	(void)e; /* the connection has logged it */
 	if (!ok && c->err.code == ERR_NONE)
-		err_set(&c->err, call_code(sqlstate), "%s", e->detail);
+		err_set(&c->err, call_code(sqlstate), "%s", try_again);
 	if (ok && evbuffer_get_length(c->json) == 0)
 		err_set(&c->err, ERR_INTERNAL, "the statement gave no JSON");
 	call_end(c);
@@ -125,7 +142,7 @@ void call_run(struct db *db, struct http_request *r, const struct route_match *m
 	sent += sent == 1 && db_query(db, m->route->statement, &params, on_result, c);
 	if (sent == 2 && db_commit(db, on_commit, c))
 		return;
-	err_set(&c->err, ERR_DB_LOST, "no connection to the database, try again");
+	err_set(&c->err, ERR_DB_LOST, "%s", try_again);
 	if (sent == 0) {
 		call_end(c);
 		return;

@@ -21,17 +21,21 @@
 
 /* ---- too many ---- */
 
+#define FULL_BODY                                                                                                      \
+	"{\"type\":\"urn:coldfleet:problem:overloaded\",\"title\":\"Service Unavailable\",\"status\":503,"             \
+	"\"detail\":\"too many connections, try again\"}\n"
+
 /* Best effort: the answer fits into the socket's buffer, or the client learns from the close. */
 static void turn_away(evutil_socket_t fd)
 {
-	static const char answer[] =
-		"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-		"Content-Length: 135\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-		"Retry-After: 1\r\nConnection: close\r\n\r\n"
-		"{\"type\":\"urn:coldfleet:problem:overloaded\",\"title\":\"Service Unavailable\","
-		"\"status\":503,\"detail\":\"too many connections, try again\"}\n";
+	char answer[512];
+	int len = snprintf(answer, sizeof(answer),
+			   "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+			   "Content-Length: %zu\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+			   "Retry-After: 1\r\nConnection: close\r\n\r\n%s",
+			   sizeof(FULL_BODY) - 1, FULL_BODY);
 	char scratch[4096];
-	send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	send(fd, answer, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
 	if (recv(fd, scratch, sizeof(scratch), MSG_DONTWAIT) < 0 && errno != EAGAIN)
 		log_debug("http", "turned away, and the client has gone: %s", strerror(errno));

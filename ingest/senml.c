@@ -59,26 +59,16 @@ bool senml_label_ignorable(const char *label, size_t len, size_t number, struct 
 		       number, senml_show(label, len).text);
 }
 
-/* RFC 8428 section 4.5.1 */
-static bool name_byte(unsigned char c)
+/* RFC 8428 section 4.5.1; - . / 0-9 : follow each other in ASCII. */
+static bool name_byte(char c)
 {
-	static const bool
-		allowed[256] =
-			{
-#define ROW(c) [c] = true, [(c) + 1] = true, [(c) + 2] = true, [(c) + 3] = true, [(c) + 4] = true
-				ROW('0'),     ROW('5'),     ROW('A'),     ROW('F'),     ROW('K'),
-				ROW('P'),     ROW('U'),     ['Z'] = true, ROW('a'),     ROW('f'),
-				ROW('k'),     ROW('p'),     ROW('u'),     ['z'] = true, ['-'] = true,
-				[':'] = true, ['.'] = true, ['/'] = true, ['_'] = true,
-#undef ROW
-			};
-	return allowed[c];
+	return (c >= 'a' && c <= 'z') || (c >= '-' && c <= ':') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
 static bool name_part_check(struct senml_text part, const char *label, size_t number, struct err *e)
 {
 	for (size_t i = 0; i < part.len; i++)
-		if (!name_byte((unsigned char)part.at[i]))
+		if (!name_byte(part.at[i]))
 			return err_set(e, ERR_DECODE,
 				       "record %zu: field '%s' is '%s': byte %zu is none of A-Z a-z 0-9 - : . / _",
 				       number, label, senml_show(part.at, part.len).text, i + 1);
@@ -97,7 +87,7 @@ static bool name_and_unit_check(const struct senml_resolved *r, struct err *e)
 	if (first == '\0')
 		return err_set(e, ERR_DECODE, "record %zu has no name: expected 'n', or 'bn' in it or before it",
 			       r->number);
-	if (first < '0' || first > 'z' || strchr(":_", first) != NULL)
+	if (memchr("-./:_", first, 5) != NULL)
 		return err_set(e, ERR_DECODE, "record %zu: its name starts with '%c': expected a letter or a digit",
 			       r->number, first);
 	return true;
@@ -198,6 +188,8 @@ enum senml_status senml_push(struct senml_resolver *s, const struct senml_input 
 	out.name = r->has & HAS(SENML_N) ? r->field[SENML_N].text : (struct senml_text){NULL, 0};
 	out.unit_inherited = !(r->has & HAS(SENML_U));
 	out.unit = out.unit_inherited ? s->bu : r->field[SENML_U].text;
+	if (out.unit.len == 0) /* "" says that there is none, also where there is a base unit */
+		out.unit.at = NULL;
 	if (!name_part_check(out.name, "n", s->records, e) || !name_and_unit_check(&out, e) ||
 	    !time_resolve(s, r, in->now, &out, e) || !value_resolve(s, r, &out, e))
 		return SENML_INVALID;

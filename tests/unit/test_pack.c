@@ -149,6 +149,7 @@ static void test_a_base_unit_is_for_measured_numbers_only(void **state)
 	gives("[{\"bn\":\"d:\",\"bt\":1790000000,\"bu\":\"Cel\",\"n\":\"seq\",\"v\":7},{\"n\":\"temp\",\"v\":4},"
 	      "{\"n\":\"door\",\"vb\":false},{\"n\":\"lost\",\"vs\":\"1\"},{\"n\":\"rr\",\"vb\":true}]",
 	      "0/7/p0 temp=4 door=0");
+	gives("[{\"bn\":\"d:\",\"bt\":1790000000,\"bu\":\"Cel\",\"n\":\"hum\",\"u\":\"\",\"v\":7}]", "0/-1/p0 hum=7");
 	refused("[{\"bn\":\"d:\",\"bu\":\"Cel\",\"n\":\"hum\",\"v\":7}]", PACK_CONTENT,
 		"record 1: hum has unit 'Cel': expected %RH");
 }

@@ -194,6 +194,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off
 SET enable_mergejoin = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
 AS $$
 DECLARE
 	f_epoch smallint[] := q_epoch;
@@ -217,7 +219,8 @@ BEGIN
 		asked := array_fill(true, ARRAY[cardinality(a_device)]);
 	END IF;
 
-	-- The joins are loops over the arrays, so rows are locked by rising device_id in every session.
+	-- With the settings above a plan can only visit rows in the order of the arrays or of the primary key, so every session
+	-- locks them by rising device_id, and none waits for another in a circle.
 	WITH state AS (
 		UPDATE telemetry.device_state AS s SET
 			received_at = greatest(s.received_at, d.received_at),

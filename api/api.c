@@ -22,6 +22,7 @@ struct api {
 	size_t part;
 	struct db **db;
 	size_t db_count, db_up_count;
+	const struct statement **statements;
 	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
 
@@ -36,13 +37,6 @@ const struct metric_def api_metrics[M_ROWS] = {
 			   "Connections refused because of max_connections or max_connections_per_address", NULL},
 };
 
-static const struct statement *const statements[] = {
-	&stmt_api_begin,
-	&stmt_api_devices,
-	&stmt_api_device,
-	&stmt_api_readings,
-};
-
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
 {
 	struct api *a = arg;
@@ -52,6 +46,20 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 	else if (event == DB_LOST)
 		a->db_up_count--;
 	service_part_up(a->service, a->part, a->db_up_count > 0);
+}
+
+/* What the route table needs, and the proof that comes before it. Returns their number. */
+static size_t collect_statements(struct api *a)
+{
+	size_t n = 0;
+	a->statements = calloc(route_count + 1, sizeof(struct statement *));
+	if (a->statements == NULL)
+		abort();
+	a->statements[n++] = &stmt_api_begin;
+	for (size_t i = 0; i < route_count; i++)
+		if (routes[i].statement != NULL)
+			a->statements[n++] = routes[i].statement;
+	return n;
 }
 
 struct api *api_new(struct service *s, const struct api_options *options)
@@ -65,11 +73,12 @@ struct api *api_new(struct service *s, const struct api_options *options)
 	/* PostgreSQL gives up before we do, so that a slow statement costs an answer and not the connection. */
 	snprintf(a->setup, sizeof(a->setup), "SET statement_timeout = %ld; SET jit = off",
 		 (long)(options->request_timeout * 800));
+	size_t statement_count = collect_statements(a);
 	struct db_options o = {.name = name,
 			       .conninfo = options->conninfo,
 			       .setup = a->setup,
-			       .statements = statements,
-			       .statement_count = sizeof(statements) / sizeof(statements[0]),
+			       .statement_count = statement_count,
+			       .statements = a->statements,
 			       .reply_timeout = options->request_timeout,
 			       .connect_timeout = 5};
 	for (; a->db_count < (size_t)options->connections; a->db_count++) {
@@ -87,6 +96,7 @@ void api_free(struct api **ap)
 		return;
 	for (size_t i = 0; i < a->db_count; i++)
 		db_free(&a->db[i]);
+	free(a->statements);
 	free(a->db);
 	free(a);
 	*ap = NULL;

@@ -41,7 +41,7 @@ struct http_server *http_server_new(struct event_base *base, const char *where, 
 				    http_handler *handler, void *arg, struct err *e);
 /* Takes no new connection and no new request, finishes those in flight, then calls `done` once. */
 void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg);
-/* Breaks what is left; a request that is still being worked on stays valid until its http_reply(). */
+/* Breaks what is left. Nobody may answer a request after this. */
 void http_server_free(struct http_server **s);
 size_t http_server_connections(const struct http_server *s);
 

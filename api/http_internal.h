@@ -25,7 +25,8 @@ struct http_server {
 	struct event *resume;            /* accepts again after descriptors ran out */
 	char unix_path[108];
 	struct http_conns conns; /* the one that changed state last stands last */
-	size_t count;
+	size_t count;            /* of connections */
+	size_t requests;         /* not yet answered, their clients gone or not */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 	struct event *stopped_event;
@@ -34,6 +35,7 @@ struct http_server {
 };
 
 struct http_request {
+	struct http_server *server;
 	struct http_conn *conn; /* NULL once the client has gone */
 	char id[65];
 	struct http_head head;
@@ -56,7 +58,7 @@ struct http_request *http_request_new(struct http_server *s, struct http_conn *c
 				      const struct http_head *head, const struct timeval *started);
 void http_request_free(struct http_request **r);
 
-void http_server_counted(struct http_server *s); /* a connection has come or gone */
+void http_server_counted(struct http_server *s); /* a connection has come or gone, or a request has gone */
 void http_server_observe(const struct http_server *s, enum http_observation what, double value, double seconds);
 
 struct http_conn {

@@ -64,6 +64,8 @@ struct http_request *http_request_new(struct http_server *s, struct http_conn *c
 	struct http_request *r = calloc(1, sizeof(*r));
 	if (r == NULL || (r->body = evbuffer_new()) == NULL)
 		abort();
+	r->server = s;
+	s->requests++;
 	r->conn = c;
 	r->head = *head;
 	r->started = *started;
@@ -91,6 +93,8 @@ void http_request_free(struct http_request **rp)
 	evbuffer_free(r->body);
 	if (r->fields != NULL)
 		evbuffer_free(r->fields);
+	r->server->requests--;
+	http_server_counted(r->server);
 	free(r);
 	*rp = NULL;
 }
@@ -169,7 +173,7 @@ void http_reply(struct http_request *r, int status, const char *type, struct evb
 	size_t length = body != NULL ? evbuffer_get_length(body) : 0;
 	log_answer(r, status, length);
 	if (r->conn != NULL) {
-		http_server_observe(r->conn->server, HTTP_ANSWERED, status, http_age(r));
+		http_server_observe(r->server, HTTP_ANSWERED, status, http_age(r));
 		struct evbuffer *answer = evbuffer_new();
 		if (answer == NULL)
 			abort();

@@ -228,7 +228,7 @@ void http_server_observe(const struct http_server *s, enum http_observation what
 void http_server_counted(struct http_server *s)
 {
 	http_server_observe(s, HTTP_CONNECTIONS, (double)s->count, 0);
-	if (s->count == 0 && s->stopped != NULL)
+	if (s->count == 0 && s->requests == 0 && s->stopped != NULL)
 		event_active(s->stopped_event, EV_TIMEOUT, 0);
 }
 
@@ -247,8 +247,7 @@ void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg)
 	listener_close(s);
 	s->stopped = done;
 	s->stopped_arg = arg;
-	if (s->count == 0)
-		event_active(s->stopped_event, EV_TIMEOUT, 0);
+	http_server_counted(s);
 	struct http_conn *c = TAILQ_FIRST(&s->conns);
 	while (c != NULL) {
 		struct http_conn *after = TAILQ_NEXT(c, next);

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 from datetime import datetime, timedelta, timezone
@@ -290,6 +291,20 @@ def test_client_that_hangs_up_while_its_answer_is_made_harms_nobody(stack, api, 
             wait_for(lambda: waiting(stack) > 0, 10, "the request to reach PostgreSQL")
     locked()
     assert server.status("/v1/devices") == 200
+
+
+def test_stop_waits_for_answers_that_nobody_will_read(stack, api, locked):
+    server = api()
+    locked()
+    with server.connect() as s:
+        s.sendall(server.head("/v1/devices"))
+        wait_for(lambda: waiting(stack) > 0, 10, "the request to reach PostgreSQL")
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # the close below is a reset
+    server.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.process.wait(0.3)
+    locked()
+    assert server.process.wait(20 * PATIENCE) == 0
 
 
 def test_graceful_stop_finishes_what_is_in_flight(stack, api, locked):

@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold while several sessions work at once: nobody waits in a circle, a partition is made once, a message is
+quarantined once, a device never gets a third certificate, and a cache of devices misses no change however late it is
+committed. Usage: concurrency.py DBURI; the database is a deployed one, devices are added to it."""
+
+import random
+import secrets
+import sys
+import threading
+
+import psycopg
+
+SESSIONS = 6
+ADVANCE = (
+    "select count(*) from telemetry.advance(%s::int4[], %s::timestamptz[], "
+    + "null, " * 22
+    + "%s::int4[], %s::int2[], %s::int4[], %s::int4[], null, %s::int4[], %s::int2[])"
+)
+
+
+def register(db, count):
+    tag = secrets.token_hex(8)
+    call = "select fleet.register_device(%s, 'concurrency', 'concurrency', '')"
+    return [db.execute(call, [f"{tag}-{n}"]).fetchone()[0] for n in range(count)]
+
+
+def at_once(uri, work):
+    """Runs work(db, n) in SESSIONS sessions; returns what each returned or raised."""
+    results = [None] * SESSIONS
+    start = threading.Barrier(SESSIONS)
+
+    def session(n):
+        try:
+            with psycopg.connect(uri) as db:
+                start.wait(30)
+                results[n] = work(db, n)
+                db.commit()
+        except psycopg.Error as error:
+            results[n] = error
+
+    threads = [threading.Thread(target=session, args=(n,)) for n in range(SESSIONS)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return results
+
+
+def test_sessions_that_advance_the_same_devices_never_deadlock(uri, db):
+    devices = register(db, 40)
+    db.commit()
+
+    def work(session, n):
+        rng = random.Random(n)
+        for _ in range(40):
+            some = sorted(rng.sample(devices, 20))
+            firsts = [rng.randrange(300) for _ in some]
+            args = [some, ["2026-09-01"] * 20, some, [0] * 20, firsts, [300] * 20, some, [0] * 20]
+            session.execute(ADVANCE, args)
+            session.commit()
+
+    got = at_once(uri, work)
+    assert got == [None] * SESSIONS, got
+
+
+def test_a_partition_that_all_want_is_made_once(uri, db):
+    free = (
+        "select t from generate_series(now() - interval '390 days', now(), interval '1 day') as t"
+        " where not exists (select from telemetry.partitions() where t >= lower and t < upper) limit 1"
+    )
+    ts = db.execute(free).fetchone()[0]
+    db.commit()
+    made = at_once(uri, lambda session, _: session.execute("select telemetry.ensure_partition(%s)", [ts]).fetchone()[0])
+    assert sorted(m is not None for m in made) == [False] * (SESSIONS - 1) + [True], made
+
+
+def test_readings_are_stored_while_a_partition_is_made(uri, db):
+    device = register(db, 1)[0]
+    old = (
+        "select t from generate_series(now() - interval '390 days', now(), interval '1 day') as t"
+        " where not exists (select from telemetry.partitions() where t >= lower and t < upper) limit 1"
+    )
+    ts = db.execute(old).fetchone()[0]
+    db.commit()
+    with psycopg.connect(uri) as other:
+        db.execute("insert into telemetry.reading (ts, received_at, device_id, seq, epoch, probe)"
+                   " values (now(), now(), %s, 0, 0, 0)", [device])
+        other.execute("set lock_timeout = '5s'")
+        other.execute("select telemetry.ensure_partition(%s)", [ts])
+        db.execute("set local lock_timeout = '5s'")
+        db.execute("insert into telemetry.reading (ts, received_at, device_id, seq, epoch, probe)"
+                   " values (now(), now(), %s, 1, 0, 0)", [device])
+        db.commit()
+        other.commit()
+
+
+def test_a_message_that_all_quarantine_is_kept_once(uri, db):
+    topic = secrets.token_hex(8)
+    call = (
+        "select telemetry.quarantine_store(null, array[%s], array['x'::bytea], null, array[now()], array['syntax'], null)"
+    )
+    at_once(uri, lambda session, _: session.execute(call, [topic]) and None)
+    rows = db.execute("select seen from telemetry.quarantine where topic = %s", [topic]).fetchall()
+    assert rows == [(SESSIONS,)], rows
+
+
+def test_sessions_that_add_certificates_at_once_add_two(uri, db):
+    device = register(db, 1)[0]
+    serial = db.execute("select serial from fleet.device where device_id = %s", [device]).fetchone()[0]
+    db.commit()
+    call = "select fleet.add_certificate(%s, %s, %s, now(), now() + interval '1 day')"
+    got = at_once(
+        uri, lambda session, _: session.execute(call, [serial, secrets.token_bytes(32), secrets.token_bytes(32)]) and None
+    )
+    assert sorted(g is None for g in got) == [False] * (SESSIONS - 2) + [True] * 2, got
+
+
+def test_a_cache_sees_a_change_that_is_committed_after_younger_ones(uri, db):
+    early, late = register(db, 2)
+    db.commit()
+    change = "update fleet.device set state = 'disabled' where device_id = %s"
+    token = "select pg_snapshot_xmin(pg_current_snapshot())::text"
+    pull = "select device_id from fleet.devices_changed(%s::text::xid8, 0, 100000)"
+    with psycopg.connect(uri) as slow, psycopg.connect(uri, autocommit=True) as cache:
+        slow.execute(change, [late])
+        db.execute(change, [early])
+        db.commit()
+        first = cache.execute(token).fetchone()
+        assert late not in [d for (d,) in cache.execute(pull, first)]
+        slow.commit()
+        assert late in [d for (d,) in cache.execute(pull, first)], "a late commit was missed"
+
+
+def main():
+    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+    print(f"1..{len(tests)}")
+    failed = 0
+    for number, (name, test) in enumerate(tests, 1):
+        try:
+            with psycopg.connect(sys.argv[1]) as db:
+                test(sys.argv[1], db)
+            print(f"ok {number} - {name}")
+        except (AssertionError, psycopg.Error) as failure:
+            failed += 1
+            print(f"not ok {number} - {name}")
+            print("# " + str(failure).replace("\n", "\n# "))
+    sys.exit(1 if failed else 0)
+
+
+main()

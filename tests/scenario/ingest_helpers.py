@@ -5,19 +5,22 @@ test's own, SenML in both encodings, and questions to the database about what be
 import itertools
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from pathlib import Path
 
 import cbor2
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from stack import PATIENCE, wait_for
+from stack import BIN, PATIENCE, wait_for
 
 JSON = "application/senml+json"
 CBOR = "application/senml+cbor"
@@ -184,7 +187,7 @@ class Line:
         subprocess.run(["mosquitto_passwd", "-b", folder / "passwords", TEST_USER, TEST_PASSWORD], check=True)
         with open(folder / "acl", "a", encoding="ascii") as acl:
             acl.write(f"\nuser {TEST_USER}\ntopic write cf/v1/+/telemetry\ntopic read cf/v1/+/receipt\n")
-        os.kill(self.stack.pid("broker"), 1)
+        os.kill(self.stack.pid("broker"), signal.SIGHUP)
         wait_for(lambda: "Reloading config" in self.stack.log("mosquitto"), 10, "the broker to reload its users")
 
     def device(self, name="t"):
@@ -209,6 +212,16 @@ class Line:
         """with line.together(): what is published meanwhile waits at the broker and comes to ingest at once."""
         return Frozen(self.stack, "ingest")
 
+    def end_session(self, client_id):
+        """What the broker keeps for that client is discarded, as if it had never been there."""
+        client = UnixClient(client_id=client_id, protocol=paho.MQTTv5)
+        client.socket_path = self.socket_path
+        client.username_pw_set(TEST_USER, TEST_PASSWORD)
+        client.connect("localhost", 1, clean_start=True)
+        wait_for(lambda: client.loop(0.1) == 0 and client.is_connected(), 10, "the session to be taken over")
+        client.disconnect()
+        wait_for(lambda: client.loop(0.1) != 0, 10, "the session to end")
+
     def ready(self):
         """(status, words) of /readyz of ingest."""
         return http_get(self.stack.env["COLDFLEET_METRICS_INGEST"].replace("/metrics", "/readyz"))
@@ -221,20 +234,72 @@ class Line:
 
 
 class Frozen:
-    """A part of the stack that stands still (SIGSTOP) within a with statement."""
+    """A part of the stack that stands still (SIGSTOP) within a with statement; of PostgreSQL every process."""
 
     def __init__(self, stack, part):
         self.stack, self.part = stack, part
 
+    def _signal(self, number):
+        for pid in [self.stack.pid(self.part), *children(self.stack.pid(self.part))]:
+            os.kill(pid, number)
+
     def __enter__(self):
-        self.stack.freeze(self.part)
+        self._signal(signal.SIGSTOP)
 
     def __exit__(self, *_):
-        self.stack.thaw(self.part)
+        self._signal(signal.SIGCONT)
 
 
-def http_get(url):
-    run = subprocess.run(["curl", "-s", "--max-time", "5", "-w", "\n%{http_code}", url], capture_output=True, text=True)
+class Ingest:
+    """A coldfleet-ingest of a test's own beside the stack's parts, with the stack's configuration file. In place of the
+    stack's own one unless it gets another client id."""
+
+    def __init__(self, stack, *settings):
+        self.monitor = stack.dir / f"ingest-{next(Line.serials)}.sock"
+        self.log_file = stack.dir / "log" / "ingest-extra.log"
+        values = [f"ingest.monitor=unix:{self.monitor}", *settings]
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen([BIN / "coldfleet-ingest", "--config", stack.dir / "coldfleet.ini",
+                                             *[word for value in values for word in ("--set", value)]],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def ready(self):
+        """(status, words) of /readyz."""
+        return http_get("http://localhost/readyz", self.monitor)
+
+    def metric(self, name):
+        found = re.search(rf"^coldfleet_ingest_{re.escape(name)} (\S+)$", http_get("http://localhost/metrics", self.monitor)[1],
+                          re.MULTILINE)
+        return float(found.group(1)) if found else 0.0
+
+    def wait_ready(self):
+        wait_for(lambda: self.ready()[0] == 200, 20, "coldfleet-ingest to be ready")
+        return self
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(20)
+
+    def terminate(self):
+        """SIGTERM; returns the exit status."""
+        self.process.terminate()
+        return self.process.wait(40 * PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def http_get(url, unix_socket=None):
+    """(status, body); the status is 0 without an answer."""
+    path = ["--unix-socket", unix_socket] if unix_socket else []
+    run = subprocess.run(["curl", "-s", "--max-time", "5", *path, "-w", "\n%{http_code}", url], capture_output=True, text=True)
     body, _, status = run.stdout.rpartition("\n")
     return int(status), body.strip()
 

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing is lost and nothing happens twice, whatever is killed or stands still, at whatever moment: ingest, PostgreSQL,
+the broker, one of two ingest processes. Nothing is acknowledged before it is committed."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from ingest_helpers import Frozen, Ingest, Line, http_get, in_background, senml
+from stack import wait_for
+
+NOW = round(time.time())
+STREAM = 5000
+DEVICES = 10
+
+
+@pytest.fixture(scope="module")
+def line(stack):
+    with Line(stack) as line:
+        yield line
+
+
+@pytest.fixture
+def without_ingest(line):
+    """The stack's own ingest is down, for a test that starts its own; it is back afterwards."""
+    line.stack.stop("ingest")
+    yield
+    line.stack.start("ingest")
+
+
+class Stream:
+    """STREAM numbered messages of DEVICES devices, given to the broker in the background at a bounded rate."""
+
+    def __init__(self, line, per_second=1500):
+        self.line, self.per_second = line, per_second
+        self.devices = [line.device("stream") for _ in range(DEVICES)]
+        self.ids = [device.id for device in self.devices]
+        self.done = in_background(self._send)
+
+    def _send(self):
+        began, last = time.monotonic(), None
+        for i in range(STREAM):
+            last = self.devices[i % DEVICES].send(senml([i], seq=i // DEVICES, start=NOW - STREAM + i))
+            time.sleep(max(0, i / self.per_second - (time.monotonic() - began)))
+        last.wait_for_publish(60)
+
+    def stored(self):
+        return self.line.stack.value("SELECT count(*) FROM telemetry.reading WHERE device_id = ANY(%s)", [self.ids])
+
+    def wait_until_stored(self, count, deadline=40):
+        return wait_for(lambda: self.stored() >= count, deadline, f"{count} of {STREAM} readings")
+
+    def assert_complete(self):
+        """Every reading is there once with its value, none is in quarantine and no number is missing."""
+        self.done.result(60)
+        self.wait_until_stored(STREAM)
+        rows = self.line.stack.sql("SELECT device_id, seq, temperature_c FROM telemetry.reading "
+                                   "WHERE device_id = ANY(%s) ORDER BY temperature_c", [self.ids])
+        assert rows == [(self.ids[i % DEVICES], i // DEVICES, i) for i in range(STREAM)]
+        states = self.line.stack.sql("SELECT DISTINCT epoch, seq_high, gaps FROM telemetry.device_state "
+                                     "WHERE device_id = ANY(%s)", [self.ids])
+        assert states == [(0, STREAM // DEVICES - 1, 0)]
+        assert [device.quarantine() for device in self.devices] == [[]] * DEVICES
+
+
+# Never before the commit
+
+
+def committing(ingest):
+    """Messages in the batches that the lanes are committing now, by their own account."""
+    states = dict(re.findall(r"(lane-\d+): \w+ -> (\w+ messages=\d+)", ingest.log_file.read_text()))
+    return sum(int(state.split("=")[1]) for state in states.values() if state.startswith("COMMITTING"))
+
+
+@pytest.mark.parametrize("how", ["postgres-stands-still", "a-lock-is-held"])
+def test_nothing_is_acknowledged_and_no_receipt_is_sent_before_the_commit(line, without_ingest, how):
+    device, ingest = line.device(), Ingest(line.stack, "ingest.log_level=debug")
+    ingest.log_file.write_bytes(b"")
+    device.ask(senml([0], seq=0, start=NOW))
+    with line.stack.connect() as blocker:
+        if how == "a-lock-is-held":
+            blocker.execute("BEGIN; LOCK TABLE telemetry.device_state IN ACCESS EXCLUSIVE MODE")
+        with Frozen(line.stack, "postgres" if how == "postgres-stands-still" else "api"):
+            ingest.process.send_signal(signal.SIGSTOP)
+            for i in range(1, 41):
+                device.publish(senml([i], seq=i, start=NOW + i), ask=True)
+            ingest.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: committing(ingest) == 40, 20, "both lanes to wait for their commit")
+            assert ingest.metric("messages_total") == 1
+            assert len(device.receipts()) == 1
+            ingest.kill()
+        blocker.rollback()
+    with Ingest(line.stack) as again:
+        wait_for(lambda: again.metric("messages_total") == 40, 20, "the broker to deliver all 40 again: none was acknowledged")
+        wait_for(lambda: device.receipts()[-1]["through"] == 40, 20, "a receipt")
+        assert device.temperatures() == list(range(41))
+        assert device.quarantine() == []
+        assert again.terminate() == 0
+
+
+# Killed and frozen in the middle of a stream
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ingest_killed_at_random_moments_of_a_stream_loses_and_doubles_nothing(line, without_ingest, seed):
+    rng, stream, kills = random.Random(seed), Stream(line), 0
+    while not stream.done.done():
+        with Ingest(line.stack) as ingest:
+            if kills % 2 == 0:
+                ingest.wait_ready()
+            time.sleep(rng.uniform(0, 0.3))  # waits for nothing: the moment is what is random
+        kills += 1
+    assert kills >= 5
+    with Ingest(line.stack) as ingest:
+        stream.assert_complete()
+        assert ingest.terminate() == 0
+
+
+def test_postgresql_shut_down_at_once_in_the_middle_of_a_stream_loses_and_doubles_nothing(line):
+    stream, lost = Stream(line), line.stack.log("ingest").count("lane-1-db: lost")
+    for part in (1, 2):
+        stream.wait_until_stored(STREAM * part // 4)
+        os.kill(line.stack.pid("postgres"), signal.SIGQUIT)  # pg_ctl stop -m immediate: no checkpoint, recovery at the start
+        wait_for(lambda: not line.stack.alive("postgres"), 20, "PostgreSQL to be gone")
+        line.stack.start("postgres")
+    stream.assert_complete()
+    assert line.stack.log("ingest").count("lane-1-db: lost") >= lost + 2
+
+
+def test_backend_of_ingest_killed_in_the_middle_of_a_stream_loses_and_doubles_nothing(line):
+    stream = Stream(line)
+    stream.wait_until_stored(STREAM // 4)
+    (pid,), = line.stack.sql("SELECT min(pid) FROM pg_stat_activity WHERE application_name LIKE 'lane-%'")
+    os.kill(pid, signal.SIGKILL)
+    stream.assert_complete()
+
+
+def test_postgresql_standing_still_for_five_seconds_under_load_loses_and_doubles_nothing(line):
+    stream = Stream(line)
+    stream.wait_until_stored(STREAM // 4)
+    with Frozen(line.stack, "postgres"):
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            status, _ = http_get(line.stack.env["COLDFLEET_METRICS_INGEST"].replace("/metrics", "/healthz"))
+            assert status == 200, "ingest itself must not stand still"
+    stream.assert_complete()
+
+
+# Two processes
+
+
+def test_two_ingest_processes_share_the_work_and_one_of_them_killed_loses_and_doubles_nothing(line):
+    before = line.metric("messages_total")
+    second = Ingest(line.stack, "ingest.client_id=second").wait_ready()
+    stream = Stream(line)
+    try:
+        wait_for(lambda: second.metric("messages_total") > 500 and line.metric("messages_total") - before > 500, 30,
+                 "both to have stored some")
+        second.kill()
+        assert stream.stored() < STREAM
+        stream.done.result(60)
+        second = Ingest(line.stack, "ingest.client_id=second").wait_ready()
+        stream.assert_complete()
+        assert second.terminate() == 0
+    finally:
+        second.kill()
+        line.end_session("second-1")
+        line.end_session("second-2")
+
+
+# With a tracker that keeps its samples until the receipt
+
+
+def series(folder, count):
+    """A file of samples a minute apart until now; their temperatures are their numbers."""
+    path = folder / "series.csv"
+    moments = (time.gmtime(NOW - 60 * (count - i)) for i in range(count))
+    lines = (time.strftime("%Y-%m-%dT%H:%M:%SZ", t) + f",{i / 16}\n" for i, t in enumerate(moments))
+    path.write_text("ts,temperature_c\n" + "".join(lines))
+    return path
+
+
+def stored_of(line, serial):
+    return [row[0] for row in line.stack.sql("SELECT temperature_c FROM telemetry.reading JOIN fleet.device USING (device_id) "
+                                             "WHERE serial = %s ORDER BY ts", [serial])]
+
+
+def test_broker_killed_twice_while_a_tracker_sends_loses_and_doubles_nothing(line, tmp_path):
+    serial, count = "spare-01", 2000
+    tracker = line.stack.tracker_start("replay", "--serial", serial, "--csv", series(tmp_path, count), "--pack", "1",
+                                       "--window", "4", "--resend-after", "0.5", "--timeout", "60")
+    try:
+        for part in (1, 2):
+            wait_for(lambda: len(stored_of(line, serial)) >= count * part // 4, 40, "a part of the series")
+            assert tracker.poll() is None, "the broker must be killed while the tracker sends"
+            line.stack.kill("broker")
+            line.stack.start("broker")
+        assert tracker.wait(90) == 0, "every sample has its receipt"
+    finally:
+        tracker.kill()
+        tracker.wait()
+    assert stored_of(line, serial) == [i / 16 for i in range(count)]

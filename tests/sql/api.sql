@@ -2,6 +2,7 @@
 -- What REST may ask: tokens and roles, the JSON of devices and readings, cursors, and that the API's role can call these
 -- functions and nothing else.
 BEGIN;
+SET search_path = pgtap, public;
 SELECT plan(37);
 
 CREATE TEMPORARY TABLE made AS SELECT name, role, fleet.create_token(name, role, expires) AS token
@@ -12,29 +13,29 @@ CREATE FUNCTION pg_temp.hash(who text) RETURNS bytea LANGUAGE sql AS
 
 -- Tokens
 
-SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('v'), 'viewer') $$, 'a viewer reads');
-SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('o'), 'viewer') $$, 'an operator reads as a viewer does');
-SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('o'), 'operator') $$, 'an operator operates');
-SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('a'), 'auditor') $$, 'an admin may do all');
+SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('v'), 'viewer') $$, 'test_a_viewer_reads');
+SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('o'), 'viewer') $$, 'test_an_operator_reads_as_a_viewer_does');
+SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('o'), 'operator') $$, 'test_an_operator_operates');
+SELECT lives_ok($$ SELECT api.begin(pg_temp.hash('a'), 'auditor') $$, 'test_an_admin_may_do_all');
 SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('v'), 'operator') $$, 'CF403',
-	'the token has the role viewer, expected operator or admin', 'a viewer does not operate');
-SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('o'), 'approver') $$, 'CF403', NULL, 'an operator does not approve');
-SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('late'), 'viewer') $$, 'CF401', NULL, 'an expired token is refused');
-SELECT throws_ok($$ SELECT api.begin(sha256('guess'), 'viewer') $$, 'CF401', NULL, 'an unknown token is refused');
-SELECT throws_ok($$ SELECT api.begin(NULL, 'viewer') $$, 'CF401', NULL, 'no token is refused');
+	'the token has the role viewer, expected operator or admin', 'test_a_viewer_does_not_operate');
+SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('o'), 'approver') $$, 'CF403', NULL, 'test_an_operator_does_not_approve');
+SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('late'), 'viewer') $$, 'CF401', NULL, 'test_an_expired_token_is_refused');
+SELECT throws_ok($$ SELECT api.begin(sha256('guess'), 'viewer') $$, 'CF401', NULL, 'test_an_unknown_token_is_refused');
+SELECT throws_ok($$ SELECT api.begin(NULL, 'viewer') $$, 'CF401', NULL, 'test_no_token_is_refused');
 UPDATE fleet.token SET revoked_at = now() WHERE sha256 = pg_temp.hash('a');
-SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('a'), 'viewer') $$, 'CF401', NULL, 'a revoked token is refused');
-SELECT is((SELECT last_used_at FROM fleet.token WHERE sha256 = pg_temp.hash('v')), now(), 'the use of a token is noted');
+SELECT throws_ok($$ SELECT api.begin(pg_temp.hash('a'), 'viewer') $$, 'CF401', NULL, 'test_a_revoked_token_is_refused');
+SELECT is((SELECT last_used_at FROM fleet.token WHERE sha256 = pg_temp.hash('v')), now(), 'test_the_use_of_a_token_is_noted');
 UPDATE fleet.token SET last_used_at = now() - interval '59 seconds' WHERE sha256 = pg_temp.hash('v');
 SELECT api.begin(pg_temp.hash('v'), 'viewer');
 SELECT is((SELECT last_used_at FROM fleet.token WHERE sha256 = pg_temp.hash('v')), now() - interval '59 seconds',
-	'but not more often than once a minute');
+	'test_the_use_of_a_token_is_noted_once_a_minute_at_most');
 
 -- Times
 
-SELECT is(api.json_time('2026-11-22 08:00:00.120000+02'), '"2026-11-22T06:00:00.12Z"', 'times are UTC without trailing zeros');
-SELECT is(api.json_time('2026-11-22 10:00:00+00'), '"2026-11-22T10:00:00Z"', 'whole seconds have no fraction, and keep their zeros');
-SELECT is(api.json_time('2026-11-22 10:00:00.000001+00'), '"2026-11-22T10:00:00.000001Z"', 'microseconds are kept');
+SELECT is(api.json_time('2026-11-22 08:00:00.120000+02'), '"2026-11-22T06:00:00.12Z"', 'test_times_are_utc_without_trailing_zeros');
+SELECT is(api.json_time('2026-11-22 10:00:00+00'), '"2026-11-22T10:00:00Z"', 'test_whole_seconds_have_no_fraction_and_keep_their_zeros');
+SELECT is(api.json_time('2026-11-22 10:00:00.000001+00'), '"2026-11-22T10:00:00.000001Z"', 'test_microseconds_are_kept');
 
 -- Devices
 
@@ -52,10 +53,10 @@ SELECT is(api.device('api-1')::jsonb - 'created_at', jsonb_build_object('serial'
 	'module', '{"manufacturer": null, "model": null, "imei": "490154203237518", "firmware": null}'::jsonb,
 	'sim', '{"iccid": "8949000000000000001", "imsi": null, "apn": null}'::jsonb,
 	'latest', '{"epoch": 0, "gaps": 0, "seq_high": 7, "temperature_c": 4.5, "temperature_ts": "2026-11-22T08:00:00Z"}'::jsonb),
-	'a device is told with model, module, SIM and what is known of its state');
-SELECT is(api.device('api-2')::jsonb #> '{model,support_ended}', 'true', 'a model after its last day of support is flagged');
-SELECT is(api.device('api-3')::jsonb -> 'module', 'null', 'a device without a module has none');
-SELECT throws_ok($$ SELECT api.device('api-9') $$, 'CF404', 'no device has the serial api-9', 'an unknown serial is not found');
+	'test_a_device_is_told_with_model_module_sim_and_what_is_known_of_its_state');
+SELECT is(api.device('api-2')::jsonb #> '{model,support_ended}', 'true', 'test_a_model_after_its_last_day_of_support_is_flagged');
+SELECT is(api.device('api-3')::jsonb -> 'module', 'null', 'test_a_device_without_a_module_has_none');
+SELECT throws_ok($$ SELECT api.device('api-9') $$, 'CF404', 'no device has the serial api-9', 'test_an_unknown_serial_is_not_found');
 
 CREATE FUNCTION pg_temp.walk(list text, size int) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -73,7 +74,7 @@ BEGIN
 END
 $$;
 SELECT is((SELECT jsonb_agg(d -> 'serial') FROM jsonb_array_elements(pg_temp.walk('SELECT api.devices($1, $2)', n)) AS d),
-	(SELECT jsonb_agg(serial ORDER BY serial) FROM fleet.device), 'pages of ' || n || ' show each device once, in order')
+	(SELECT jsonb_agg(serial ORDER BY serial) FROM fleet.device), 'test_pages_of_' || n || '_show_each_device_once_in_order')
 FROM unnest(ARRAY[1, 2, 3, 1000]) AS n;
 
 -- Readings
@@ -93,23 +94,23 @@ SELECT is((SELECT jsonb_agg(d -> 'seq') FROM jsonb_array_elements(
 		pg_temp.walk('SELECT api.readings(''api-1'', NULL, NULL, $1, $2)', n)) AS d),
 	(SELECT jsonb_agg(CASE WHEN seq >= 0 THEN seq END ORDER BY ts, probe, epoch, seq) FROM telemetry.reading
 	 JOIN fleet.device USING (device_id) WHERE serial = 'api-1'),
-	'pages of ' || n || ' show each reading once, in order, across partitions') FROM unnest(ARRAY[1, 5, 1000]) AS n;
-SELECT is(pg_temp.items(5) -> 'flags', '["sensor_fault"]', 'flags are words');
+	'test_pages_of_' || n || '_show_each_reading_once_in_order_across_partitions') FROM unnest(ARRAY[1, 5, 1000]) AS n;
+SELECT is(pg_temp.items(5) -> 'flags', '["sensor_fault"]', 'test_flags_are_words');
 SELECT is(pg_temp.items(6) - '{ts,received_at}'::text[],
-	'{"probe": 0, "epoch": 0, "seq": 6, "temperature_c": 4.6, "door_open": false}', 'only what was measured is told');
-SELECT is(pg_temp.items(7) -> 'extra', '{"co2": null, "x": {"y": 1}}', 'extra is passed on as it was said, nulls too');
+	'{"probe": 0, "epoch": 0, "seq": 6, "temperature_c": 4.6, "door_open": false}', 'test_only_what_was_measured_is_told');
+SELECT is(pg_temp.items(7) -> 'extra', '{"co2": null, "x": {"y": 1}}', 'test_extra_is_passed_on_as_it_was_said_nulls_too');
 SELECT is(jsonb_array_length(api.readings('api-1', now() - interval '6 days', date_trunc('second', now()), 1000, NULL)::jsonb
 	-> 'items'), (SELECT count(*)::int FROM telemetry.reading JOIN fleet.device USING (device_id)
 	WHERE serial = 'api-1' AND ts >= now() - interval '6 days' AND ts < date_trunc('second', now())),
-	'from is included, to is not');
-SELECT throws_ok($$ SELECT api.readings('api-1', now(), now(), 10, NULL) $$, 'CF422', NULL, 'to must be after from');
-SELECT throws_ok($$ SELECT api.readings('api-9', NULL, NULL, 10, NULL) $$, 'CF404', NULL, 'readings of nobody are not found');
+	'test_from_is_included_to_is_not');
+SELECT throws_ok($$ SELECT api.readings('api-1', now(), now(), 10, NULL) $$, 'CF422', NULL, 'test_to_must_be_after_from');
+SELECT throws_ok($$ SELECT api.readings('api-9', NULL, NULL, 10, NULL) $$, 'CF404', NULL, 'test_readings_of_nobody_are_not_found');
 
 -- Cursors
 
 SELECT throws_ok(format('SELECT api.readings(%L, NULL, NULL, 2, %L)', serial,
 		api.readings('api-1', NULL, NULL, 2, NULL)::json ->> 'next'), 'CF400', NULL,
-	'a cursor of one device does not fit another') FROM fleet.device WHERE serial = 'api-2';
+	'test_a_cursor_of_one_device_does_not_fit_another') FROM fleet.device WHERE serial = 'api-2';
 CREATE FUNCTION pg_temp.refused(cursor text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM api.readings('api-1', NULL, NULL, 2, cursor);
@@ -119,9 +120,9 @@ EXCEPTION WHEN SQLSTATE 'CF400' THEN
 END
 $$;
 SELECT ok(bool_and(pg_temp.refused(overlay(next PLACING CASE substr(next, i, 1) WHEN 'A' THEN 'B' ELSE 'A' END FROM i FOR 1))),
-	'a cursor with any one character changed is refused')
+	'test_a_cursor_with_any_one_character_changed_is_refused')
 FROM (SELECT api.readings('api-1', NULL, NULL, 2, NULL)::json ->> 'next') AS c (next), generate_series(1, length(next)) AS i;
-SELECT ok(bool_and(pg_temp.refused(bad)), 'what never was a cursor is refused')
+SELECT ok(bool_and(pg_temp.refused(bad)), 'test_what_never_was_a_cursor_is_refused')
 FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgICAgA']) AS bad;
 
 -- Rights: whatever the API's role could do in any schema of ours, beyond the functions that its statements call
@@ -129,12 +130,12 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.begin,api.device,api.devices,api.readings}', 'the API''s role can call the functions of its routes and no other');
+	'{api.begin,api.device,api.devices,api.readings}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
-	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'tap') AND relkind IN ('r', 'p', 'v', 'm', 'S')
+	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgtap') AND relkind IN ('r', 'p', 'v', 'm', 'S')
 		AND relpersistence <> 't' AND has_table_privilege('coldfleet_api', pg_class.oid,
 			'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') $$,
-	'it can read and write no table');
+	'test_the_apis_role_can_read_and_write_no_table');
 
 SELECT finish();
 ROLLBACK;

@@ -153,7 +153,12 @@ static bool publish(struct device *d, struct message *m, size_t *taken, int *mid
 /* A pack without samples: asks for a receipt of `epoch`, and says what is lost. */
 static void publish_ask(struct device *d, int32_t epoch, const struct range *lost, size_t lost_count)
 {
-	struct message m = {.epoch = epoch, .ask = true, .lost = lost, .lost_count = lost_count};
+	bool own = epoch == flash_epoch(d->flash);
+	struct message m = {.epoch = epoch,
+			    .next = own ? flash_next(d->flash) : 0,
+			    .ask = true,
+			    .lost = lost,
+			    .lost_count = lost_count};
 	size_t taken;
 
 	if (publish(d, &m, &taken, NULL))
@@ -312,6 +317,8 @@ static void ask_epoch(struct device *d)
 
 static void answer_epoch(struct device *d, const struct receipt *r)
 {
+	if (r->epoch != epoch_search_ask(&d->search))
+		return;
 	if (!epoch_search_answer(&d->search, r)) {
 		ask_epoch(d);
 		return;

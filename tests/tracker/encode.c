@@ -231,6 +231,8 @@ static void write_preamble(struct writer *w, const struct message *m)
 
 	if (m->epoch != 0 || m->sample_count == 0)
 		write_number(w, "epoch", NULL, m->epoch);
+	if (m->sample_count == 0)
+		write_number(w, "seq", NULL, m->next);
 	if (m->clock >= 0)
 		write_number(w, "clock", "s", m->clock);
 	for (size_t i = 0; i < m->lost_count; i++) {

@@ -20,8 +20,9 @@ enum encoding { ENCODING_JSON, ENCODING_CBOR };
 
 struct message {
 	int32_t epoch;
-	bool ask;                            /* a record that asks for a receipt */
-	double clock;                        /* the device's clock, seconds; below 0: not told */
+	int32_t next; /* without samples: the number of the next one, so that the epoch is not taken for left out */
+	bool ask;     /* a record that asks for a receipt */
+	double clock; /* the device's clock, seconds; below 0: not told */
 	const struct range *lost;            /* told as lost at source */
 	size_t lost_count;                   /* at most LOST_MAX */
 	const struct sample *const *samples; /* consecutive numbers, ascending time */

@@ -225,11 +225,12 @@ static void test_pack_without_samples_asks_and_tells_what_is_lost(void **state)
 	(void)state;
 	for (size_t k = 0; k < 2; k++) {
 		struct arena *arena = arena_new(65536);
-		struct message m = {.epoch = 9, .ask = true, .clock = -1, .lost = lost, .lost_count = 2};
+		struct message m = {.epoch = 9, .next = 12, .ask = true, .clock = -1, .lost = lost, .lost_count = 2};
 		size_t taken, len = encode_message(encodings[k], &m, out, &taken);
 		struct pack pack = decode(arena, encodings[k], out, len);
 		assert_true(pack.wants_receipt);
-		assert_false(pack.sequenced);
+		assert_true(pack.sequenced);
+		assert_int_equal(pack.sample_count, 0);
 		assert_int_equal(pack.epoch, 9);
 		assert_int_equal(pack.reading_count, 0);
 		assert_int_equal(pack.lost_count, 2);

@@ -84,10 +84,9 @@ def lint():
     sources = tracked("*.c", "*.h")
     yield Step("format", ["clang-format", "--dry-run", "-Werror", *sources], whole, {})
     yield Step("shellcheck", ["shellcheck", "-x", "-P", "SCRIPTDIR:.", *sorted(set(shell_scripts()))], whole, {})
-    checks = "--enable=warning,performance,portability"
-    # glibc deprecates readdir_r, which cppcheck would have instead of readdir.
-    yield Step("cppcheck", ["cppcheck", "-q", "-j", str(os.cpu_count()), checks, "--std=c11", "--inline-suppr", "--error-exitcode=1",
-                            "--suppress=missingIncludeSystem", "--suppress=readdirCalled", "--library=posix", "-D__GNUC__", "-I.",
+    # Uninitialised variables are an error of GCC's already, which follows conditions that depend on each other.
+    yield Step("cppcheck", ["cppcheck", "-q", "-j", str(os.cpu_count()), "--enable=warning,performance", "--std=c11", "--inline-suppr", "--error-exitcode=1",
+                            "--suppress=missingIncludeSystem", "--suppress=uninitvar", "--library=posix", "-D__GNUC__", "-I.",
                             *[s for s in sources if s.endswith(".c")]], whole, {})
 
 

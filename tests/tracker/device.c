@@ -21,11 +21,6 @@
 enum device_state { DEV_DOWN, DEV_SUBSCRIBING, DEV_ASKING, DEV_SENDING, DEV_STATES };
 static const char *const state_names[DEV_STATES] = {"DOWN", "SUBSCRIBING", "ASKING", "SENDING"};
 
-struct job {
-	struct range samples;
-	enum device_job kind;
-};
-
 struct flight {
 	int mid; /* 0: free */
 	struct job job;
@@ -44,8 +39,7 @@ struct device {
 	unsigned subscribed;
 	bool clock_told;
 	int32_t unqueued; /* number of the first sample that is in no job yet */
-	struct job *queue;
-	size_t queue_room, queue_first, queue_count;
+	struct jobs jobs;
 	struct flight *flights;
 	size_t flight_count;
 	struct epoch_search search;
@@ -87,46 +81,6 @@ static void arm(struct device *d, double seconds)
 
 	if (!evtimer_pending(d->timer, NULL))
 		evtimer_add(d->timer, &tv);
-}
-
-/* ---- the queue of jobs ---- */
-
-static void queue_grow(struct device *d)
-{
-	size_t room = d->queue_room > 0 ? d->queue_room * 2 : 4;
-	struct job *queue = must(calloc(room, sizeof(*queue)));
-
-	for (size_t i = 0; i < d->queue_count; i++)
-		queue[i] = d->queue[(d->queue_first + i) % d->queue_room];
-	free(d->queue);
-	d->queue = queue;
-	d->queue_room = room;
-	d->queue_first = 0;
-}
-
-static void queue_push(struct device *d, struct job job)
-{
-	if (d->queue_count == d->queue_room)
-		queue_grow(d);
-	d->queue[(d->queue_first + d->queue_count++) % d->queue_room] = job;
-}
-
-static void queue_push_front(struct device *d, struct job job)
-{
-	if (d->queue_count == d->queue_room)
-		queue_grow(d);
-	d->queue_first = (d->queue_first + d->queue_room - 1) % d->queue_room;
-	d->queue[d->queue_first] = job;
-	d->queue_count++;
-}
-
-static struct job queue_pop(struct device *d)
-{
-	struct job job = d->queue[d->queue_first];
-
-	d->queue_first = (d->queue_first + 1) % d->queue_room;
-	d->queue_count--;
-	return job;
 }
 
 /* ---- sending ---- */
@@ -201,12 +155,12 @@ static bool send_job(struct device *d, struct job job)
 	if (n == 0)
 		return true;
 	if (!publish(d, &m, &taken, &mid)) {
-		queue_push_front(d, job);
+		jobs_push_front(&d->jobs, job);
 		return false;
 	}
 	struct job rest = {{job.samples.first + (int32_t)taken, job.samples.last}, job.kind};
 	if (rest.samples.first <= rest.samples.last)
-		queue_push_front(d, rest);
+		jobs_push_front(&d->jobs, rest);
 	job.samples.last = rest.samples.first - 1;
 	*free_flight(d) = (struct flight){mid, job};
 	d->flight_count++;
@@ -218,12 +172,12 @@ static bool send_job(struct device *d, struct job job)
 
 static void pump(struct device *d)
 {
-	while (d->state == DEV_SENDING && d->flight_count < d->o.window && d->queue_count > 0)
-		if (!send_job(d, queue_pop(d)))
+	while (d->state == DEV_SENDING && d->flight_count < d->o.window && d->jobs.count > 0)
+		if (!send_job(d, jobs_pop(&d->jobs)))
 			break;
 }
 
-void device_send(struct device *d, struct range samples, enum device_job kind)
+void device_send(struct device *d, struct range samples, enum job_kind kind)
 {
 	for (int32_t seq = samples.first; seq <= samples.last; seq++) {
 		struct sample *s = flash_get(d->flash, seq);
@@ -232,7 +186,7 @@ void device_send(struct device *d, struct range samples, enum device_job kind)
 	}
 	if (d->unqueued <= samples.last && kind == JOB_NEW)
 		d->unqueued = samples.last + 1;
-	queue_push(d, (struct job){samples, kind});
+	jobs_push(&d->jobs, (struct job){samples, kind});
 	pump(d);
 }
 
@@ -454,7 +408,7 @@ static void down(struct device *d)
 	evtimer_del(d->timer);
 	for (size_t i = d->o.window; i-- > 0;) {
 		if (d->flights[i].mid != 0)
-			queue_push_front(d, d->flights[i].job);
+			jobs_push_front(&d->jobs, d->flights[i].job);
 		d->flights[i].mid = 0;
 	}
 	d->flight_count = 0;
@@ -546,7 +500,7 @@ void device_free(struct device **d)
 	mqtt_free(&(*d)->mqtt);
 	event_free((*d)->timer);
 	flash_free(&(*d)->flash);
-	free((*d)->queue);
+	jobs_free(&(*d)->jobs);
 	free((*d)->flights);
 	free(*d);
 	*d = NULL;
@@ -574,7 +528,7 @@ bool device_up(const struct device *d)
 
 bool device_done(const struct device *d)
 {
-	return d->queue_count == 0 && d->flight_count == 0 && flash_used(d->flash) == 0;
+	return d->jobs.count == 0 && d->flight_count == 0 && flash_used(d->flash) == 0;
 }
 
 const char *device_serial(const struct device *d)

@@ -15,6 +15,7 @@
 #include "core/err.h"
 #include "tests/tracker/encode.h"
 #include "tests/tracker/flash.h"
+#include "tests/tracker/jobs.h"
 #include "tests/tracker/link.h"
 
 struct device;
@@ -49,8 +50,6 @@ struct device_counts {
 	size_t connects, commands;
 };
 
-enum device_job { JOB_NEW, JOB_DUPLICATE, JOB_RESEND };
-
 /* Takes the flash, also when it fails. */
 struct device *device_new(struct event_base *base, const struct device_options *options, struct flash *flash_take,
 			  device_cb *cb, void *arg, struct err *e);
@@ -64,7 +63,7 @@ void device_measured(struct device *d);
 /* Sends what is in flash and in no message yet, in full and partial packs of `backlog` samples. */
 void device_flush(struct device *d);
 /* Sends these numbers next in the queue, whatever else happens to them. */
-void device_send(struct device *d, struct range samples, enum device_job job);
+void device_send(struct device *d, struct range samples, enum job_kind kind);
 
 bool device_up(const struct device *d);
 /* Everything queued has been sent and acknowledged by the broker, and every sample is covered by a receipt. */

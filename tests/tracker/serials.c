@@ -73,8 +73,8 @@ static bool from_certs(struct serials *s, const char *certs, const char *prefix,
 	bool ok = true;
 
 	if (n < 0)
-		return err_set(e, ERR_NOT_FOUND, "--certs %s: %s", certs != NULL ? certs : "",
-			       certs != NULL ? strerror(errno) : "expected a folder of certificates");
+		return certs != NULL ? err_set(e, ERR_NOT_FOUND, "--certs %s: %s", certs, strerror(errno))
+				     : err_set(e, ERR_INVALID, "--certs: expected the folder of certificates");
 	for (int i = 0; i < n; i++) {
 		const char *name = entries[i]->d_name;
 		size_t len = strlen(name);

@@ -4,6 +4,7 @@
  * to the next. Pipelined requests wait in the input buffer, whose high watermark stops reading. A refused request is
  * answered, our side is shut, and what the client still sends is thrown away until it closes: closing at once could
  * reset the connection before the answer is read. */
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@ enum conn_state {
 	CONN_STATES
 };
 
+#define WRITE_AT_ONCE  (256 * 1024)
 #define LINGER_SECONDS 2.0
 #define LINGER_BYTES   (256 * 1024)
 
@@ -240,6 +242,9 @@ struct http_conn *http_conn_new(struct http_server *s, evutil_socket_t fd, const
 	c->timer = evtimer_new(s->base, on_deadline, c);
 	if (c->bev == NULL || c->timer == NULL)
 		abort();
+	/* An answer that leaves in several writes must not wait for the acknowledgement of the first (Nagle). */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	bufferevent_set_max_single_write(c->bev, WRITE_AT_ONCE);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, s->options.limits.head + 64 * 1024);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);

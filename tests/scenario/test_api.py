@@ -6,6 +6,7 @@ ones, on the stack's database."""
 import contextlib
 import json
 import re
+import select
 import signal
 import socket
 import struct
@@ -277,6 +278,23 @@ def test_slow_statement_is_given_up_with_503_and_the_connection_lives(stack, api
     locked()
     assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in answer
     assert server.status("/v1/devices") == 200
+
+
+def test_more_requests_than_the_database_can_queue_get_503_at_once(stack, api, locked):
+    server = api(connections=1)
+    locked()
+    with contextlib.ExitStack() as held:
+        sent = [held.enter_context(server.connect()) for _ in range(300)]
+        for s in sent:
+            s.sendall(server.head("/v1/devices?limit=1"))
+        answered = select.select(sent, [], [], 20 * PATIENCE)[0]
+        status, fields, body = read_answer(answered[0])
+        assert status == 503 and fields["retry-after"]
+        assert json.loads(body)["type"] == "urn:coldfleet:problem:overloaded"
+        locked()
+        # A segment is two statements, and 512 may be in flight: these were queued, and are answered once PostgreSQL can.
+        statuses = [read_answer(s)[0] for s in sent if s is not answered[0]]
+    assert statuses.count(200) == 256 and set(statuses) == {200, 503}
 
 
 # PostgreSQL, clients and the process itself come and go

@@ -28,6 +28,8 @@ CBOR_LABELS = {"bn": -2, "bt": -3, "bu": -4, "bv": -5, "bs": -6, "bver": -1, "n"
                "s": 5, "t": 6, "ut": 7, "vd": 8}
 # May publish on every telemetry topic: what a stolen certificate, a broken firmware or another broker could say.
 TEST_USER, TEST_PASSWORD = "@anything", "for this test only"
+STREAM = 5000  # messages of a Stream
+DEVICES = 10   # that send them
 
 
 def senml(temperatures, seq=None, start=None, step=60, **facts):
@@ -251,15 +253,15 @@ class Frozen:
 
 
 class Ingest:
-    """A coldfleet-ingest of a test's own beside the stack's parts, with the stack's configuration file. In place of the
-    stack's own one unless it gets another client id."""
+    """A coldfleet-ingest of a test's own beside the stack's parts, with the stack's configuration file unless another is
+    given. Without a client id of its own it takes the place of the stack's."""
 
-    def __init__(self, stack, *settings):
-        self.monitor = stack.dir / f"ingest-{next(Line.serials)}.sock"
-        self.log_file = stack.dir / "log" / "ingest-extra.log"
+    def __init__(self, stack, *settings, config=None):
+        name = f"ingest-{next(Line.serials)}"
+        self.monitor, self.log_file = stack.dir / f"{name}.sock", stack.dir / "log" / f"{name}.log"
         values = [f"ingest.monitor=unix:{self.monitor}", *settings]
-        with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen([BIN / "coldfleet-ingest", "--config", stack.dir / "coldfleet.ini",
+        with open(self.log_file, "wb") as log:
+            self.process = subprocess.Popen([BIN / "coldfleet-ingest", "--config", config or stack.dir / "coldfleet.ini",
                                              *[word for value in values for word in ("--set", value)]],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -290,6 +292,42 @@ class Ingest:
 
     def __exit__(self, *_):
         self.kill()
+
+
+class Stream:
+    """STREAM numbered messages of DEVICES devices, given to the broker in the background at a bounded rate."""
+
+    def __init__(self, line, per_second=1500):
+        self.line, self.per_second = line, per_second
+        self.devices = [line.device("stream") for _ in range(DEVICES)]
+        self.ids = [device.id for device in self.devices]
+        self.start = round(time.time()) - STREAM
+        self.done = in_background(self._send)
+
+    def _send(self):
+        began, last = time.monotonic(), None
+        for i in range(STREAM):
+            last = self.devices[i % DEVICES].send(senml([i], seq=i // DEVICES, start=self.start + i))
+            time.sleep(max(0, i / self.per_second - (time.monotonic() - began)))
+        last.wait_for_publish(60)
+
+    def stored(self):
+        return self.line.stack.value("SELECT count(*) FROM telemetry.reading WHERE device_id = ANY(%s)", [self.ids])
+
+    def wait_until_stored(self, count, deadline=40):
+        return wait_for(lambda: self.stored() >= count, deadline, f"{count} of {STREAM} readings")
+
+    def assert_complete(self):
+        """Every reading is there once with its value, none is in quarantine and no number is missing."""
+        self.done.result(60)
+        self.wait_until_stored(STREAM)
+        rows = self.line.stack.sql("SELECT device_id, seq, temperature_c FROM telemetry.reading "
+                                   "WHERE device_id = ANY(%s) ORDER BY temperature_c", [self.ids])
+        assert rows == [(self.ids[i % DEVICES], i // DEVICES, i) for i in range(STREAM)]
+        states = self.line.stack.sql("SELECT DISTINCT epoch, seq_high, gaps FROM telemetry.device_state "
+                                     "WHERE device_id = ANY(%s)", [self.ids])
+        assert states == [(0, STREAM // DEVICES - 1, 0)]
+        assert [device.quarantine() for device in self.devices] == [[]] * DEVICES
 
 
 def children(pid):

@@ -10,12 +10,10 @@ import time
 
 import pytest
 
-from ingest_helpers import Frozen, Ingest, Line, http_get, in_background, senml
+from ingest_helpers import STREAM, Frozen, Ingest, Line, Stream, http_get, senml
 from stack import wait_for
 
 NOW = round(time.time())
-STREAM = 5000
-DEVICES = 10
 
 
 @pytest.fixture(scope="module")
@@ -32,41 +30,6 @@ def without_ingest(line):
     line.stack.start("ingest")
 
 
-class Stream:
-    """STREAM numbered messages of DEVICES devices, given to the broker in the background at a bounded rate."""
-
-    def __init__(self, line, per_second=1500):
-        self.line, self.per_second = line, per_second
-        self.devices = [line.device("stream") for _ in range(DEVICES)]
-        self.ids = [device.id for device in self.devices]
-        self.done = in_background(self._send)
-
-    def _send(self):
-        began, last = time.monotonic(), None
-        for i in range(STREAM):
-            last = self.devices[i % DEVICES].send(senml([i], seq=i // DEVICES, start=NOW - STREAM + i))
-            time.sleep(max(0, i / self.per_second - (time.monotonic() - began)))
-        last.wait_for_publish(60)
-
-    def stored(self):
-        return self.line.stack.value("SELECT count(*) FROM telemetry.reading WHERE device_id = ANY(%s)", [self.ids])
-
-    def wait_until_stored(self, count, deadline=40):
-        return wait_for(lambda: self.stored() >= count, deadline, f"{count} of {STREAM} readings")
-
-    def assert_complete(self):
-        """Every reading is there once with its value, none is in quarantine and no number is missing."""
-        self.done.result(60)
-        self.wait_until_stored(STREAM)
-        rows = self.line.stack.sql("SELECT device_id, seq, temperature_c FROM telemetry.reading "
-                                   "WHERE device_id = ANY(%s) ORDER BY temperature_c", [self.ids])
-        assert rows == [(self.ids[i % DEVICES], i // DEVICES, i) for i in range(STREAM)]
-        states = self.line.stack.sql("SELECT DISTINCT epoch, seq_high, gaps FROM telemetry.device_state "
-                                     "WHERE device_id = ANY(%s)", [self.ids])
-        assert states == [(0, STREAM // DEVICES - 1, 0)]
-        assert [device.quarantine() for device in self.devices] == [[]] * DEVICES
-
-
 # Never before the commit
 
 
@@ -79,7 +42,6 @@ def committing(ingest):
 @pytest.mark.parametrize("how", ["postgres-stands-still", "a-lock-is-held"])
 def test_nothing_is_acknowledged_and_no_receipt_is_sent_before_the_commit(line, without_ingest, how):
     device, ingest = line.device(), Ingest(line.stack, "ingest.log_level=debug")
-    ingest.log_file.write_bytes(b"")
     device.ask(senml([0], seq=0, start=NOW))
     with line.stack.connect() as blocker:
         if how == "a-lock-is-held":

@@ -13,6 +13,9 @@ BEGIN
 	ASSERT (SELECT rolconfig @> ARRAY['statement_timeout=5min', 'default_transaction_read_only=on']
 		FROM pg_catalog.pg_roles WHERE rolname = 'coldfleet_analyst'),
 		'coldfleet_analyst lacks its statement timeout or is not read only';
+	ASSERT (SELECT rolconfig @> ARRAY['jit=off', 'plan_cache_mode=force_generic_plan']
+		FROM pg_catalog.pg_roles WHERE rolname = 'coldfleet_ingest'),
+		'coldfleet_ingest would compile or plan its statements again and again';
 END
 $$;
 

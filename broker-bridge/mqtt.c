@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "broker-bridge/tls_files.h"
 #include "core/backoff.h"
 #include "core/log.h"
 
@@ -72,6 +73,9 @@ static void *check_memory(void *p)
 static void tell(struct mqtt *m, const struct mqtt_event *event)
 {
 	m->cb(m, event, m->arg);
+	/* What the owner did there may have written to the library's wake-up socket, which nobody reads: once that is
+	 * full, each such write leaves EAGAIN in errno, and the library would take that for "the socket is drained". */
+	errno = 0;
 }
 
 static void timer_set(struct mqtt *m, double seconds)
@@ -144,7 +148,11 @@ static bool gone(struct mqtt *m, int rc, int error)
 		memcpy(why, m->drop_reason, sizeof(why));
 		lost(m, why);
 	} else {
-		lost(m, rc == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(rc ? rc : MOSQ_ERR_CONN_LOST));
+		/* The end of the stream in the middle of a packet is MOSQ_ERR_ERRNO without an errno. */
+		bool no_error = rc == MOSQ_ERR_SUCCESS || (rc == MOSQ_ERR_ERRNO && error == 0);
+		lost(m, no_error               ? mosquitto_strerror(MOSQ_ERR_CONN_LOST)
+			: rc == MOSQ_ERR_ERRNO ? strerror(error)
+					       : mosquitto_strerror(rc));
 	}
 	return true;
 }
@@ -223,9 +231,6 @@ static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto
 	tell(m, &(struct mqtt_event){.type = MQTT_MESSAGE, .message = &message});
 	free(content_type);
 	free(response_topic);
-	/* Queueing the PUBACK wrote to the library's wake-up socket, which nobody reads: once that is full, each such
-	 * write leaves EAGAIN in errno, and on_readable() would take that for "the socket is drained". */
-	errno = 0;
 }
 
 /* ---- libevent ---- */
@@ -250,10 +255,16 @@ static void write_queued(struct mqtt *m)
 static bool connect_failed(struct mqtt *m, int fd)
 {
 	char byte;
+	struct sockaddr_storage peer;
+	socklen_t peer_len = sizeof(peer);
 	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOTCONN)))
 		return false;
-	lost(m, n == 0 ? "the broker closed the connection" : strerror(errno));
+	const char *why = n == 0 ? "the broker closed the connection" : strerror(errno);
+	/* The socket tells its error once, and the TLS handshake may have had it. */
+	if (n == 0 && getpeername(fd, (struct sockaddr *)&peer, &peer_len) != 0)
+		why = "Connection refused or reset";
+	lost(m, why);
 	return true;
 }
 
@@ -271,6 +282,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 			return;
 	}
 	write_queued(m);
+	/* When the handshake began before the TCP connection stood, the library asks to write until the handshake is
+	 * over. It has written all it could: what is next is an answer, and on_readable() then asks again. */
+	if (m->state == MQTT_CONNECTING && m->options.ca_file != NULL)
+		event_del(m->write_event);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -364,6 +379,8 @@ static bool configure(struct mqtt *m, struct err *e)
 	if (rc != 0)
 		return err_set(e, ERR_CONFIG, "MQTT options: %s", mosquitto_strerror(rc));
 	if (o->ca_file != NULL) {
+		if (!tls_files_check(o->ca_file, o->cert_file, o->key_file, e))
+			return false;
 		rc = mosquitto_tls_set(m->mosq, o->ca_file, NULL, o->cert_file, o->key_file, NULL);
 		if (rc != 0)
 			return err_set(e, ERR_CONFIG, "TLS: %s: cannot use ca=%s cert=%s key=%s",
@@ -383,8 +400,17 @@ static bool configure(struct mqtt *m, struct err *e)
 
 static struct mosquitto *client_new(struct mqtt *m, struct err *e)
 {
-	m->mosq = check_memory(mosquitto_new(m->options.client_id, false, m));
-	if (!configure(m, e)) {
+	errno = 0;
+	m->mosq = mosquitto_new(m->options.client_id, false, m);
+	if (m->mosq == NULL && errno == ENOMEM)
+		abort();
+	if (m->mosq == NULL) {
+		err_set(e, ERR_CONFIG, "MQTT options: client id: expected 1 to 65535 bytes of UTF-8");
+	} else if (m->options.host == NULL) {
+		err_set(e, ERR_CONFIG, "MQTT options: host: expected a name, an address or the path of a socket");
+		mosquitto_destroy(m->mosq);
+		m->mosq = NULL;
+	} else if (!configure(m, e)) {
 		mosquitto_destroy(m->mosq);
 		m->mosq = NULL;
 	}
@@ -500,22 +526,19 @@ void mqtt_start(struct mqtt *m)
 
 void mqtt_stop(struct mqtt *m)
 {
-	if (m->state == MQTT_DOWN || m->state == MQTT_CONNECTING) {
-		m->state = MQTT_STOPPING;
-		snprintf(m->drop_reason, sizeof(m->drop_reason), "stopped");
-		event_active(m->timer, EV_TIMEOUT, 0);
-		return;
-	}
-	if (m->state != MQTT_UP)
+	bool farewell = mqtt_connected(m) && m->held == 0;
+	if (m->state == MQTT_STOPPED || m->state == MQTT_STOPPING)
 		return;
 	m->state = MQTT_STOPPING;
-	if (m->held > 0) {
-		mqtt_drop(m, "stopped");
+	if (farewell) {
+		mosquitto_disconnect(m->mosq);
+		timer_set(m, STOP_TIMEOUT);
+		update_events(m);
 		return;
 	}
-	mosquitto_disconnect(m->mosq);
-	timer_set(m, STOP_TIMEOUT);
-	update_events(m);
+	if (m->drop_reason[0] == '\0')
+		snprintf(m->drop_reason, sizeof(m->drop_reason), "stopped");
+	event_active(m->timer, EV_TIMEOUT, 0);
 }
 
 bool mqtt_connected(const struct mqtt *m)

@@ -50,7 +50,7 @@ enum mqtt_event_type {
 	MQTT_SUBSCRIBED, /* `reason` is the worst of the granted codes: >= 0x80 is a refusal */
 	MQTT_MESSAGE,    /* `message`, valid during the callback */
 	MQTT_IDLE,       /* nothing more to read for now, or paused: the messages since the last MQTT_IDLE are a natural
-			  * batch.       Over TLS some messages may still come between mqtt_pause() and this. */
+			  * batch. Over TLS some messages may still come between mqtt_pause() and this. */
 	MQTT_PUBLISHED, /* QoS 1 acknowledged by the broker: `mid`, `reason` (0, 0x10 no subscriber, >= 0x80 refused) */
 	MQTT_RELEASED,  /* every held acknowledgement was handed to the kernel */
 	MQTT_LOST,      /* connection gone, `why`; a reconnect follows by itself unless mqtt_stop() was called */

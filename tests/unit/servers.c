@@ -388,6 +388,11 @@ void broker_kill(void)
 	end_child(&broker_pid, SIGKILL);
 }
 
+void broker_pause(bool paused)
+{
+	kill(broker_pid, paused ? SIGSTOP : SIGCONT);
+}
+
 /* ---- the loop ---- */
 
 static void note_deadline(evutil_socket_t fd, short what, void *arg)

@@ -24,6 +24,7 @@ void postgres_sql(const char *sql); /* as superuser, on a connection of its own 
 
 void broker_start(void);
 void broker_kill(void);
+void broker_pause(bool paused); /* it hangs until it is let go */
 const char *broker_socket(void);
 int broker_tls_port(void); /* asks for a client certificate of ca.crt; there are client.crt, client.key, other-ca.crt */
 

@@ -107,6 +107,29 @@ def test_certificate_with_a_name_that_means_many_topics_opens_none(stack, name):
     assert stack.value("select count(*) from telemetry.reading where temperature_c = -41") == 0
 
 
+def revoke(stack, serial):
+    """A revocation list of the demo's CA that names the certificate of `serial`."""
+    folder = Path(stack.env["COLDFLEET_CERTS"])
+    (folder / "revoked.txt").touch()
+    (folder / "revoke.conf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=revoked.txt\ndefault_md=sha256\ndefault_crl_days=1\n")
+    ca = ["openssl", "ca", "-config", "revoke.conf", "-cert", "ca.crt", "-keyfile", "ca.key"]
+    subprocess.run([*ca, "-revoke", f"{serial}.crt"], cwd=folder, capture_output=True, check=True)
+    subprocess.run([*ca, "-gencrl", "-out", "revoked.pem"], cwd=folder, capture_output=True, check=True)
+    return folder / "revoked.pem"
+
+
+def test_tracker_with_a_revoked_certificate_is_shut_out_by_a_restart_and_others_are_not(own_stack):
+    with Device(own_stack, "spare-01") as device:
+        configuration = own_stack.dir / "broker" / "mosquitto.conf"
+        text = configuration.read_text()
+        configuration.write_text(text.replace("cafile ", f"crlfile {revoke(own_stack, 'spare-01')}\ncafile "))
+        own_stack.restart("broker")
+        assert device.lost.wait(20)
+    with pytest.raises(OSError):
+        Device(own_stack, "spare-01")
+    Device(own_stack, "spare-02").close()
+
+
 def share_group(stack):
     return next(line.split("=")[1].strip() for line in (stack.dir / "coldfleet.ini").read_text().splitlines()
                 if line.startswith("share_group"))

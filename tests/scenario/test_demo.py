@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import DEMO, PRESET, Stack, wait_for
+from stack import BIN, DEMO, PRESET, ROOT, Stack, wait_for
 
 
 def processes_of(*folders):
@@ -162,6 +162,12 @@ def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(tmp_path):
 def test_wrong_words_are_answered_with_what_was_expected(words, complaint):
     run = subprocess.run([DEMO, *words], capture_output=True, text=True)
     assert run.returncode == 1 and complaint in run.stderr
+
+
+def test_example_configuration_is_what_the_daemons_print():
+    printed = [subprocess.run([BIN / name, "--help-config"], capture_output=True, text=True, check=True).stdout
+               for name in ("coldfleet-ingest", "coldfleet-api")]
+    assert (ROOT / "ops" / "coldfleet.ini.example").read_text().endswith("\n".join(["", *printed]))
 
 
 def test_demo_does_not_mind_where_it_is_called_from(folder, tmp_path):

@@ -63,7 +63,8 @@ struct seq_range {
 struct pack {
 	struct reading *readings; /* in the arena; ascending by (ts, sample, probe) */
 	size_t reading_count;
-	bool sequenced; /* the pack carried `seq` */
+	bool sequenced;   /* the pack carried `seq` */
+	bool names_epoch; /* the pack carried `epoch` */
 	int16_t epoch;
 	struct seq_range
 		samples; /* numbers of its samples, stored or rejected; valid when sequenced and sample_count > 0 */

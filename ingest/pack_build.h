@@ -35,7 +35,6 @@ struct pack_build {
 	struct pack *pack;
 	struct item *items; /* in pack order */
 	size_t count, room, extras;
-	bool has_epoch;
 	int32_t first; /* `seq` */
 	size_t lost_room;
 };

@@ -34,10 +34,10 @@ bool pack_epoch(struct pack_build *b, const struct senml_resolved *r, struct err
 	int32_t epoch = 0;
 	if (!integer_take(r, "epoch", INT16_MAX, &epoch, e))
 		return false;
-	if (b->has_epoch && b->pack->epoch != epoch)
+	if (b->pack->names_epoch && b->pack->epoch != epoch)
 		return err_set(e, ERR_DECODE, "record %zu: epoch is %d: expected one epoch in a pack, and it was %d",
 			       r->number, epoch, b->pack->epoch);
-	b->has_epoch = true;
+	b->pack->names_epoch = true;
 	b->pack->epoch = (int16_t)epoch;
 	return true;
 }

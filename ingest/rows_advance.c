@@ -139,7 +139,8 @@ static void note_facts(struct advance *v, const struct message *m)
 			(struct fact){.device_id = m->device_id, .epoch = p->epoch, .range = p->lost[i], .lost = true};
 	if (!m->asked)
 		return;
-	struct wish wish = {.device_id = m->device_id, .epoch = p->sequenced || p->lost_count > 0 ? p->epoch : -1};
+	struct wish wish = {.device_id = m->device_id,
+			    .epoch = p->sequenced || p->names_epoch || p->lost_count > 0 ? p->epoch : -1};
 	struct wish *last = v->wish_count > 0 ? &v->wishes[v->wish_count - 1] : NULL;
 	if (last == NULL || last->device_id != wish.device_id || last->epoch != wish.epoch)
 		v->wishes[v->wish_count++] = wish;

@@ -26,7 +26,7 @@ struct sent {
 struct db {
 	struct event_base *base;
 	struct db_options options;
-	char *name, *conninfo;
+	char *name, *conninfo, *setup;
 	db_event_cb *cb;
 	void *arg;
 
@@ -484,7 +484,9 @@ struct db *db_new(struct event_base *base, const struct db_options *options, db_
 	db->options = *options;
 	db->name = check_memory(strdup(options->name));
 	db->conninfo = check_memory(strdup(options->conninfo));
+	db->setup = options->setup != NULL ? check_memory(strdup(options->setup)) : NULL;
 	db->options.name = db->name;
+	db->options.setup = db->setup;
 	db->options.conninfo = db->conninfo;
 	if (db->options.reply_timeout <= 0)
 		db->options.reply_timeout = 60;
@@ -507,6 +509,7 @@ void db_free(struct db **dbp)
 	free(db->fifo);
 	free(db->name);
 	free(db->conninfo);
+	free(db->setup);
 	free(db);
 	*dbp = NULL;
 }

@@ -54,6 +54,7 @@ typedef void db_result_cb(struct db *db, const PGresult *res, void *arg);
  * or ERR_DB_REFUSED with the message of the first statement that failed, its SQLSTATE in `sqlstate` ("" when lost). */
 typedef void db_commit_cb(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg);
 
+/* Texts in `options` are copied. */
 struct db *db_new(struct event_base *base, const struct db_options *options, db_event_cb *cb, void *arg);
 void db_free(struct db **db); /* callbacks of what is in flight are not called */
 

@@ -134,8 +134,8 @@ def test_subscriptions_to_others_and_wildcards_bring_nothing(line):
     env, (certificate, key) = line.stack.env, demo_identity(line, "spare-05")
     filters = ["#", "cf/#", "cf/v1/+/telemetry", "cf/v1/+/receipt", "cf/v1/spare-04/receipt", "cf/v1/+/command", "$SYS/#"]
     listener = subprocess.Popen(
-        ["mosquitto_sub", "-h", env["COLDFLEET_MQTT_HOST"], "-p", env["COLDFLEET_MQTT_PORT"], "--cafile", env["COLDFLEET_CA"],
-         "--cert", certificate, "--key", key, "-V", "5", "-q", "1", "-C", "1", "-W", "30", "-F", "%t %p", "-d",
+        ["stdbuf", "-oL", "mosquitto_sub", "-h", env["COLDFLEET_MQTT_HOST"], "-p", env["COLDFLEET_MQTT_PORT"],
+         "--cafile", env["COLDFLEET_CA"], "--cert", certificate, "--key", key, "-V", "5", "-q", "1", "-C", "1", "-W", "30", "-F", "%t %p", "-d",
          *[word for wish in filters for word in ("-t", wish)], "-t", "cf/v1/spare-05/receipt"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     said = []
@@ -151,6 +151,5 @@ def test_subscriptions_to_others_and_wildcards_bring_nothing(line):
         rest, _ = listener.communicate(timeout=40)
     finally:
         listener.kill()
-    print(said, rest)
     heard = [row for row in said + rest.splitlines() if row.startswith(("cf/", "$SYS"))]
     assert heard == ['cf/v1/spare-05/receipt {"epoch":0,"through":0,"missing":[]}']

@@ -141,7 +141,8 @@ static bool parse_value(const struct config_item *item, const char *text, unsign
 		break;
 	}
 	if (!ok)
-		return err_set(e, ERR_CONFIG, "%s: expected %s, got '%.80s'", item->key, type_words(item->type), text);
+		return err_set(e, ERR_CONFIG, "%s: expected %s, got '%.80s'", item->key, type_words(item->type),
+			       item->secret ? "(secret)" : text);
 	return true;
 }
 
@@ -230,7 +231,7 @@ struct load {
 	FILE *file;
 	int line; /* Debian's inih is built without line numbers in its callback, so the reader counts */
 	bool too_long;
-	bool failed;
+	int failed_line; /* the first line that we refused; 0: none */
 };
 
 static char *read_line(char *text, int size, void *user)
@@ -241,6 +242,9 @@ static char *read_line(char *text, int size, void *user)
 		return NULL;
 	load->line++;
 	load->too_long = strchr(got, '\n') == NULL && !feof(load->file);
+	/* inih would take an indented line for more of the value above it. */
+	size_t indent = strspn(got, " \t");
+	memmove(got, got + indent, strlen(got + indent) + 1);
 	return got;
 }
 
@@ -248,13 +252,18 @@ static int load_line(void *user, const char *section, const char *name, const ch
 {
 	struct load *load = user;
 	char key[128], origin[CONFIG_ORIGIN_MAX];
-	if (load->failed || !section_is_ours(load->config, section, strlen(section)))
+	if (load->failed_line == 0 && section[0] == '\0') {
+		err_set(load->err, ERR_CONFIG, "%.140s:%d: expected a [section] before the first key '%.60s'",
+			load->config->path, load->line, name);
+		load->failed_line = load->line;
+	}
+	if (load->failed_line != 0 || !section_is_ours(load->config, section, strlen(section)))
 		return 1;
 	snprintf(key, sizeof(key), "%s.%s", section, name);
 	snprintf(origin, sizeof(origin), "%.140s:%d", load->config->path, load->line);
 	if (!assign(load->config, key, value, origin, load->err)) {
 		err_prefix(load->err, "%s: ", origin);
-		load->failed = true;
+		load->failed_line = load->line;
 	}
 	return 1;
 }
@@ -268,12 +277,16 @@ static bool load_file(struct config *c, struct err *e)
 		return err_set(e, ERR_CONFIG, "%s: cannot be read: %s", c->path, strerror(errno));
 	}
 	int bad_line = ini_parse_stream(read_line, &load, load_line, &load);
+	bool unread = ferror(load.file) != 0;
+	int error = errno;
 	fclose(load.file);
-	if (load.failed)
-		return false;
+	if (unread)
+		return err_set(e, ERR_CONFIG, "%s: cannot be read: %s", c->path, strerror(error));
 	if (load.too_long)
 		return err_set(e, ERR_CONFIG, "%s:%d: the line is too long, expected at most 198 bytes", c->path,
 			       load.line);
+	if (load.failed_line != 0 && (bad_line == 0 || bad_line >= load.failed_line))
+		return false;
 	if (bad_line != 0)
 		return err_set(e, ERR_CONFIG, "%s:%d: expected '[section]' or 'key = value'", c->path, bad_line);
 	return true;

@@ -56,6 +56,9 @@ struct reading {
 	size_t extra_len;
 };
 
+/* Largest sample number: one below the largest int4, so that the end of a range is one too. */
+#define PACK_SEQ_MAX 2147483646
+
 struct seq_range {
 	int32_t first, last; /* inclusive */
 };

@@ -19,7 +19,7 @@ static bool integer_take(const struct senml_resolved *r, const char *name, int32
 bool pack_seq(struct pack_build *b, const struct senml_resolved *r, struct err *e)
 {
 	int32_t seq = 0;
-	if (!integer_take(r, "seq", INT32_MAX, &seq, e))
+	if (!integer_take(r, "seq", PACK_SEQ_MAX, &seq, e))
 		return false;
 	if (b->pack->sequenced && b->first != seq)
 		return err_set(e, ERR_DECODE, "record %zu: seq is %d: expected one seq in a pack, and it was %d",
@@ -67,10 +67,10 @@ static bool digits_take(const char **at, const char *end, int32_t *out)
 {
 	const char *start = *at;
 	int64_t n = 0;
-	for (; *at < end && **at >= '0' && **at <= '9' && n <= INT32_MAX; ++*at)
+	for (; *at < end && **at >= '0' && **at <= '9' && n <= PACK_SEQ_MAX; ++*at)
 		n = n * 10 + (**at - '0');
 	*out = (int32_t)n;
-	return *at > start && n <= INT32_MAX;
+	return *at > start && n <= PACK_SEQ_MAX;
 }
 
 static bool range_parse(struct senml_text text, struct seq_range *out)
@@ -94,7 +94,7 @@ bool pack_lost(struct pack_build *b, const struct senml_resolved *r, struct err 
 		return err_set(
 			e, ERR_DECODE,
 			"record %zu: lost is '%s': expected sample numbers \"first-last\" or \"number\", up to %d",
-			r->number, senml_show(r->text.at, r->text.len).text, INT32_MAX);
+			r->number, senml_show(r->text.at, r->text.len).text, PACK_SEQ_MAX);
 	struct pack *p = b->pack;
 	if (p->lost_count == b->lost_room) {
 		b->lost_room = b->lost_room > 0 ? b->lost_room * 2 : 4;

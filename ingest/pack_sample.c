@@ -232,9 +232,9 @@ static enum pack_fault samples_number(struct pack_build *b, struct err *e)
 	if (!p->sequenced || p->sample_count == 0)
 		return PACK_OK;
 	int64_t last = b->first + (int64_t)p->sample_count - 1;
-	if (last > INT32_MAX) {
+	if (last > PACK_SEQ_MAX) {
 		err_set(e, ERR_DECODE, "seq %d and %zu samples: expected the last number to be at most %d", b->first,
-			p->sample_count, INT32_MAX);
+			p->sample_count, PACK_SEQ_MAX);
 		return PACK_CONTENT;
 	}
 	p->samples = (struct seq_range){b->first, (int32_t)last};

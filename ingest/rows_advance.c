@@ -63,10 +63,27 @@ static bool takes_part(const struct reading *r, enum group g)
 	return g != G_TEMP || !(r->flags & READING_SENSOR_FAULT);
 }
 
-/* The newer one, and of two at the same time the greater, so that the result does not depend on order. */
-static bool wins(const struct reading *r, const struct reading *over, enum channel lead)
+static int compare_parts(const struct reading *a, const struct reading *b, enum channel c)
 {
-	return over == NULL || r->ts > over->ts || (r->ts == over->ts && lead_value(r, lead) > lead_value(over, lead));
+	bool has_a = a->has & 1u << c, has_b = b->has & 1u << c;
+	if (!has_a || !has_b)
+		return has_b - has_a; /* an absent part sorts highest, as in telemetry.position_wins() */
+	double x = lead_value(a, c), y = lead_value(b, c);
+	return (x > y) - (x < y);
+}
+
+/* The newer one, and of two at the same time the greater, so that the result does not depend on order. */
+static bool wins(const struct reading *r, const struct reading *over, enum group g)
+{
+	static const enum channel position[] = {CH_LAT, CH_LON, CH_ALT, CH_ACC};
+	if (over == NULL || r->ts != over->ts)
+		return over == NULL || r->ts > over->ts;
+	if (g != G_POSITION)
+		return lead_value(r, groups[g].lead) > lead_value(over, groups[g].lead);
+	int order = 0;
+	for (size_t i = 0; i < sizeof(position) / sizeof(position[0]) && order == 0; i++)
+		order = compare_parts(r, over, position[i]);
+	return order > 0;
 }
 
 static void note_reading(struct device *d, const struct reading *r)
@@ -74,7 +91,7 @@ static void note_reading(struct device *d, const struct reading *r)
 	if (d->newest == NULL || r->ts > d->newest->ts)
 		d->newest = r;
 	for (enum group g = 0; g < GROUPS; g++) {
-		if (takes_part(r, g) && wins(r, d->latest[g], groups[g].lead))
+		if (takes_part(r, g) && wins(r, d->latest[g], g))
 			d->latest[g] = r;
 	}
 }

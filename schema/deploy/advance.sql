@@ -77,13 +77,16 @@ BEGIN
 	LEFT JOIN telemetry.device_state AS s ON s.device_id = f.device_id AND s.epoch = f.epoch
 	LEFT JOIN telemetry.epoch AS e ON e.device_id = f.device_id AND e.epoch = f.epoch;
 
+	-- A hole that is filled at random is a long multirange: each operation on it counts.
 	UPDATE telemetry.gap AS g SET
-		missing = g.missing - k.stored - k.lost,
-		lost = g.lost + g.missing * k.lost,
-		closed_at = CASE WHEN g.missing <@ (k.stored + k.lost) THEN k.at END
-	FROM unnest(k_device, k_epoch, k_at, k_stored, k_lost) AS k (device_id, epoch, at, stored, lost)
+		missing = g.missing - k.told,
+		lost = CASE WHEN isempty(k.lost) THEN g.lost ELSE g.lost + g.missing * k.lost END,
+		closed_at = CASE WHEN g.missing <@ k.told THEN k.at END
+	FROM (SELECT *, u.stored + u.lost AS told
+	      FROM unnest(k_device, k_epoch, k_at, k_stored, k_lost) AS u (device_id, epoch, at, stored, lost)
+	      OFFSET 0) AS k
 	WHERE g.device_id = k.device_id AND g.epoch = k.epoch AND g.closed_at IS NULL
-		AND g.seq_from < upper(k.stored + k.lost) AND g.missing && (k.stored + k.lost);
+		AND g.seq_from < upper(k.told) AND g.missing && k.told;
 
 	WITH opened AS (
 		INSERT INTO telemetry.gap AS g (device_id, epoch, seq_from, seq_to, missing, lost, first_seen, closed_at)

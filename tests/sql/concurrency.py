@@ -95,6 +95,25 @@ def test_readings_are_stored_while_a_partition_is_made(uri, db):
         other.commit()
 
 
+def test_a_partition_in_use_is_dropped_later_and_nobody_waits_for_that(uri, db):
+    old = db.execute("select telemetry.ensure_partition(now() - interval '440 days')").fetchone()[0]
+    was = db.execute("select retention_days from telemetry.setting").fetchone()[0]
+    db.execute("update telemetry.setting set retention_days = 410")
+    db.commit()
+    try:
+        with psycopg.connect(uri) as analyst, psycopg.connect(uri, autocommit=True) as keeper:
+            analyst.execute("select count(*) from telemetry.reading")
+            keeper.execute("set statement_timeout = '10s'")
+            done = [what for (what,) in keeper.execute("select telemetry.maintain()").fetchall()]
+            assert f"postponed dropping {old}: it is in use" in done, done
+            analyst.commit()
+            done = [what for (what,) in keeper.execute("select telemetry.maintain()").fetchall()]
+            assert f"dropped {old}" in done, done
+    finally:
+        db.execute("update telemetry.setting set retention_days = %s", [was])
+        db.commit()
+
+
 def test_a_message_that_all_quarantine_is_kept_once(uri, db):
     topic = secrets.token_hex(8)
     call = (

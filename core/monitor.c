@@ -59,16 +59,33 @@ static void serve_ready(struct evhttp_request *req, void *arg)
 	reply(req, ready ? 200 : 503, ready ? "OK" : "Service Unavailable", "text/plain", body);
 }
 
+/* A socket file outlives its process; only a connection tells whether somebody is behind it. */
+static bool is_live(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return true;
+	bool live = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED;
+	close(fd);
+	return live;
+}
+
 static bool listen_unix(struct monitor *m, const char *path, struct err *e)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct stat st;
+	/* Without a file there are no permissions: an abstract socket is open to everybody on the machine. */
+	if (path[0] != '/')
+		return err_set(e, ERR_CONFIG, "monitor: expected an absolute path after unix:, got '%.80s'", path);
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return err_set(e, ERR_CONFIG, "monitor: socket path is longer than %zu bytes",
 			       sizeof(addr.sun_path) - 1);
 	memcpy(addr.sun_path, path, strlen(path) + 1);
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		if (is_live(&addr))
+			return err_set(e, ERR_CONFIG, "monitor: %s: somebody listens there already", path);
 		unlink(path);
+	}
 	mode_t old = umask(0117);
 	struct evconnlistener *listener = evconnlistener_new_bind(service_base(m->service), NULL, NULL,
 								  LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 64,
@@ -96,7 +113,9 @@ static bool listen_tcp(struct monitor *m, const char *where, struct err *e)
 {
 	struct sockaddr_storage ss = {0};
 	int len = sizeof(ss);
-	if (evutil_parse_sockaddr_port(where, (struct sockaddr *)&ss, &len) != 0)
+	/* The port stands at the same place in both families. */
+	if (evutil_parse_sockaddr_port(where, (struct sockaddr *)&ss, &len) != 0 ||
+	    ((const struct sockaddr_in *)&ss)->sin_port == 0)
 		return err_set(e, ERR_CONFIG, "monitor: expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH, got '%.80s'",
 			       where);
 	if (!is_loopback(&ss))

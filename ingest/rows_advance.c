@@ -100,7 +100,9 @@ static void note_message(struct device *d, const struct message *m)
 {
 	if (m->received_at > d->received_at)
 		d->received_at = m->received_at;
-	if (m->pack.has_clock && (!d->has_clock || m->received_at > d->clock_at)) {
+	/* Of two at once the greater, as telemetry.later() decides between batches. */
+	if (m->pack.has_clock && (!d->has_clock || m->received_at > d->clock_at ||
+				  (m->received_at == d->clock_at && m->pack.clock > d->clock))) {
 		d->has_clock = true;
 		d->clock = m->pack.clock;
 		d->clock_at = m->received_at;

@@ -141,7 +141,7 @@ int run_program(const char *const argv[], const char *const environ_extra[])
 	return finish(spawn(argv, environ_extra, false));
 }
 
-static void __attribute__((noreturn)) show_log(const char *what)
+void servers_show_log(const char *what)
 {
 	char text[8192];
 	FILE *f = fopen(servers_path("log"), "r");
@@ -149,7 +149,8 @@ static void __attribute__((noreturn)) show_log(const char *what)
 	text[n] = '\0';
 	if (f != NULL)
 		fclose(f);
-	give_up("%s\n%s", what, text);
+	fprintf(stderr, "%s\n%s\n", what, text);
+	exit(1);
 }
 
 static double now_seconds(void)
@@ -164,7 +165,7 @@ static void wait_for_server(bool (*answers)(void), const char *name)
 	static const struct timespec pause = {.tv_nsec = 10000000};
 	for (double deadline = now_seconds() + START_SECONDS; !answers();) {
 		if (now_seconds() > deadline)
-			show_log(name);
+			servers_show_log(name);
 		nanosleep(&pause, NULL);
 	}
 }
@@ -200,7 +201,7 @@ static bool postgres_answers(void)
 {
 	if (waitpid(postgres_pid, NULL, WNOHANG) == postgres_pid) {
 		postgres_pid = 0;
-		show_log("PostgreSQL ended while starting");
+		servers_show_log("PostgreSQL ended while starting");
 	}
 	return PQping(postgres_conninfo()) == PQPING_OK;
 }
@@ -223,7 +224,7 @@ static void postgres_create(void)
 				    "--no-instructions",
 				    NULL};
 	if (finish(spawn(argv, NULL, true)) != 0)
-		show_log("initdb failed");
+		servers_show_log("initdb failed");
 }
 
 void postgres_start(void)
@@ -336,7 +337,7 @@ static void make_certificate(const char *name, const char *issuer)
 				    servers_path(issuer_key),
 				    NULL};
 	if (run_program(argv, NULL) != 0)
-		show_log("openssl failed");
+		servers_show_log("openssl failed");
 }
 
 static void write_broker_config(void)
@@ -359,7 +360,7 @@ static bool broker_answers(void)
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	if (waitpid(broker_pid, NULL, WNOHANG) == broker_pid) {
 		broker_pid = 0;
-		show_log("mosquitto ended while starting");
+		servers_show_log("mosquitto ended while starting");
 	}
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", broker_socket());
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

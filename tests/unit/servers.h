@@ -34,6 +34,9 @@ int free_port(void);
 /* Runs a program to its end; returns its exit status. Its output goes to the log in the temporary folder. */
 int run_program(const char *const argv[], const char *const environ_extra[]);
 
+/* Prints the words and what the programs wrote, and ends the test program with a failure. */
+void servers_show_log(const char *what) __attribute__((noreturn));
+
 /* Turns the loop until the condition holds; false when it does not within the seconds. */
 bool loop_until(struct event_base *base, bool (*condition)(void *arg), void *arg, double seconds);
 

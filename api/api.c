@@ -35,6 +35,8 @@ const struct metric_def api_metrics[M_ROWS] = {
 	[M_CONNECTIONS] = {"coldfleet_api_connections", METRIC_GAUGE, "Open connections", NULL},
 	[M_TURNED_AWAY] = {"coldfleet_api_connections_turned_away_total", METRIC_COUNTER,
 			   "Connections refused because of max_connections or max_connections_per_address", NULL},
+	[M_HANDSHAKES_FAILED] = {"coldfleet_api_tls_handshakes_failed_total", METRIC_COUNTER,
+				 "TLS handshakes that failed or were too slow", NULL},
 };
 
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
@@ -154,6 +156,9 @@ void api_observe(enum http_observation what, double value, double seconds, void 
 		break;
 	case HTTP_TURNED_AWAY:
 		metric_add(m, M_TURNED_AWAY, value);
+		break;
+	case HTTP_HANDSHAKE_FAILED:
+		metric_add(m, M_HANDSHAKES_FAILED, value);
 		break;
 	}
 }

@@ -15,7 +15,16 @@ struct api_options {
 	double request_timeout; /* seconds; bounds statements and the wait for their results too */
 };
 
-enum api_metric { M_ANSWERS_2XX, M_ANSWERS_4XX, M_ANSWERS_5XX, M_ANSWER_SECONDS, M_CONNECTIONS, M_TURNED_AWAY, M_ROWS };
+enum api_metric {
+	M_ANSWERS_2XX,
+	M_ANSWERS_4XX,
+	M_ANSWERS_5XX,
+	M_ANSWER_SECONDS,
+	M_CONNECTIONS,
+	M_TURNED_AWAY,
+	M_HANDSHAKES_FAILED,
+	M_ROWS
+};
 extern const struct metric_def api_metrics[M_ROWS];
 
 struct api *api_new(struct service *s, const struct api_options *options);

@@ -13,33 +13,39 @@
 #include "core/err.h"
 
 struct http_server;
+struct tls;
 struct http_request;
 
 /* What the server lets be counted. */
 enum http_observation {
 	HTTP_ANSWERED,    /* value: the status */
 	HTTP_CONNECTIONS, /* value: how many there are now */
-	HTTP_TURNED_AWAY
+	HTTP_TURNED_AWAY,
+	HTTP_HANDSHAKE_FAILED
 };
 /* `seconds`: from the request's first byte to its answer, else 0. */
 typedef void http_observer(enum http_observation what, double value, double seconds, void *arg);
 
 struct http_options {
 	struct http_limits limits;
-	double request_timeout;  /* seconds from a request's first byte to its last */
-	double idle_timeout;     /* seconds a connection may wait for its next request, or not take our answer */
-	int64_t max_connections; /* when reached, the connection that idles longest makes room; if none idles: 503 */
-	int64_t max_per_address; /* connections of one IP address; 0: no limit */
-	http_observer *observer; /* may be NULL; gets the handler's argument */
+	struct tls *tls;          /* borrowed; NULL: clear text, which goes no further than this machine */
+	bool reuse_port;          /* other processes may serve the same port */
+	double handshake_timeout; /* seconds for the whole of a TLS handshake */
+	double request_timeout;   /* seconds from a request's first byte to its last */
+	double idle_timeout;      /* seconds a connection may wait for its next request, or not take our answer */
+	int64_t max_connections;  /* when reached, the connection that idles longest makes room; if none idles: 503 */
+	int64_t max_per_address;  /* connections of one IP address; 0: no limit */
+	http_observer *observer;  /* may be NULL; gets the handler's argument */
 };
 
 /* Called once for each complete and valid request. It must lead to exactly one http_reply(), now or later. */
 typedef void http_handler(struct http_request *r, void *arg);
 
-/* `where` is "127.0.0.1:PORT", "[::1]:PORT" or "unix:/PATH": clear text goes no further than this machine. */
+/* `where` as in core/listen.h. */
 struct http_server *http_server_new(struct event_base *base, const char *where, const struct http_options *options,
 				    http_handler *handler, void *arg, struct err *e);
-/* Takes no new connection and no new request, finishes those in flight, then calls `done` once. */
+/* Takes no new connection, finishes the requests in flight and those that come within half a second on connections
+ * that are there, then calls `done` once. */
 void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg);
 /* Breaks what is left. Nobody may answer a request after this. */
 void http_server_free(struct http_server **s);

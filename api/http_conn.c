@@ -9,22 +9,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+
 #include "api/http_internal.h"
 #include "api/problem.h"
+#include "api/tls.h"
 #include "core/log.h"
 
 enum conn_state {
-	CONN_IDLE,    /* nothing of the next request has come */
-	CONN_HEAD,    /* its head is being read */
-	CONN_BODY,    /* its body is being read */
-	CONN_WORKING, /* the handler has it */
-	CONN_WRITING, /* the answer is on its way out */
+	CONN_HANDSHAKE, /* of TLS */
+	CONN_IDLE,      /* nothing of the next request has come */
+	CONN_HEAD,      /* its head is being read */
+	CONN_BODY,      /* its body is being read */
+	CONN_WORKING,   /* the handler has it */
+	CONN_WRITING,   /* the answer is on its way out */
 	CONN_LINGERING,
 	CONN_STATES
 };
 
 #define WRITE_AT_ONCE  (256 * 1024)
 #define LINGER_SECONDS 2.0
+#define DRAIN_SECONDS  0.5 /* for a request that is on its way while the server stops */
 #define LINGER_BYTES   (256 * 1024)
 
 #define TO(state) (1u << (state))
@@ -32,6 +38,7 @@ static const struct {
 	const char *name;
 	unsigned to; /* states that may follow */
 } state_table[CONN_STATES] = {
+	[CONN_HANDSHAKE] = {"HANDSHAKE", TO(CONN_IDLE)},
 	[CONN_IDLE] = {"IDLE", TO(CONN_HEAD)},
 	[CONN_HEAD] = {"HEAD", TO(CONN_BODY) | TO(CONN_WORKING)},
 	[CONN_BODY] = {"BODY", TO(CONN_WORKING)},
@@ -44,9 +51,8 @@ static void conn_deadline(struct http_conn *c)
 {
 	const struct http_options *o = &c->server->options;
 	const double seconds[CONN_STATES] = {
-		[CONN_IDLE] = o->idle_timeout,
-		[CONN_HEAD] = o->request_timeout,
-		[CONN_WRITING] = o->idle_timeout,
+		[CONN_HANDSHAKE] = o->handshake_timeout, [CONN_IDLE] = c->last ? DRAIN_SECONDS : o->idle_timeout,
+		[CONN_HEAD] = o->request_timeout,        [CONN_WRITING] = o->idle_timeout,
 		[CONN_LINGERING] = LINGER_SECONDS,
 	};
 	double s = seconds[c->state];
@@ -186,6 +192,8 @@ static void conn_finish(struct http_conn *c)
 		return;
 	}
 	conn_enter(c, CONN_LINGERING);
+	if (c->ssl != NULL)
+		tls_goodbye(c->ssl);
 	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
 	conn_discard(c);
 }
@@ -210,10 +218,22 @@ static void on_written(struct bufferevent *bev, void *arg)
 
 /* ---- ends ---- */
 
+static void conn_refused_handshake(const struct http_conn *c, struct bufferevent *bev)
+{
+	const char *reason = ERR_reason_error_string(bufferevent_get_openssl_error(bev));
+	log_info("http", "TLS handshake failed: %s", reason != NULL ? reason : "the client has gone");
+	http_server_observe(c->server, HTTP_HANDSHAKE_FAILED, 1, 0);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct http_conn *c = arg;
-	(void)bev;
+	if ((what & BEV_EVENT_CONNECTED) != 0) {
+		conn_enter(c, CONN_IDLE);
+		return;
+	}
+	if (c->state == CONN_HANDSHAKE)
+		conn_refused_handshake(c, bev);
 	if ((what & BEV_EVENT_EOF) != 0 && (c->state == CONN_WORKING || c->state == CONN_WRITING))
 		c->eof = true;
 	else
@@ -226,8 +246,29 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (c->state == CONN_HEAD || c->state == CONN_BODY)
 		conn_refuse(c, 408, "Request Timeout", "request-timeout", "the request was not complete in time");
-	else
+	else {
+		if (c->state == CONN_HANDSHAKE)
+			http_server_observe(c->server, HTTP_HANDSHAKE_FAILED, 1, 0);
 		conn_close(c);
+	}
+}
+
+/* Callbacks of a TLS bufferevent are deferred: it would call them out of its own reading and writing. */
+static struct bufferevent *transport(struct http_server *s, evutil_socket_t fd, SSL **ssl)
+{
+	*ssl = NULL;
+	if (s->options.tls == NULL)
+		return bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	*ssl = tls_session(s->options.tls);
+	if (*ssl == NULL)
+		return NULL;
+	struct bufferevent *bev = bufferevent_openssl_socket_new(s->base, fd, *ssl, BUFFEREVENT_SSL_ACCEPTING,
+								 BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	if (bev == NULL)
+		SSL_free(*ssl);
+	else
+		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
 }
 
 struct http_conn *http_conn_new(struct http_server *s, evutil_socket_t fd, const struct in6_addr *from)
@@ -235,12 +276,18 @@ struct http_conn *http_conn_new(struct http_server *s, evutil_socket_t fd, const
 	struct http_conn *c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		abort();
+	c->bev = transport(s, fd, &c->ssl);
+	if (c->bev == NULL) {
+		log_error("http", "no memory for a connection");
+		evutil_closesocket(fd);
+		free(c);
+		return NULL;
+	}
 	c->server = s;
 	c->from = *from;
-	c->state = CONN_IDLE;
-	c->bev = bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	c->state = c->ssl != NULL ? CONN_HANDSHAKE : CONN_IDLE;
 	c->timer = evtimer_new(s->base, on_deadline, c);
-	if (c->bev == NULL || c->timer == NULL)
+	if (c->timer == NULL)
 		abort();
 	/* An answer that leaves in several writes must not wait for the acknowledgement of the first (Nagle). */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
@@ -266,6 +313,9 @@ void http_conn_free(struct http_conn **cp)
 		http_request_free(&c->request);
 	TAILQ_REMOVE(&c->server->conns, c, next);
 	event_free(c->timer);
+	/* An answer that was cut off must not look like one that ended. */
+	if (c->ssl != NULL && c->state != CONN_HANDSHAKE && evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+		tls_goodbye(c->ssl);
 	bufferevent_free(c->bev);
 	c->server->count--;
 	http_server_counted(c->server);
@@ -281,6 +331,8 @@ bool http_conn_idle(const struct http_conn *c)
 void http_conn_stop(struct http_conn *c)
 {
 	c->last = true;
-	if (c->state == CONN_IDLE || c->state == CONN_LINGERING)
+	if (c->state == CONN_IDLE)
+		conn_deadline(c);
+	else if (c->state == CONN_LINGERING)
 		conn_close(c);
 }

@@ -9,9 +9,10 @@
 #include <sys/time.h>
 
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
+#include <openssl/ssl.h>
 
 #include "api/http.h"
+#include "core/listen.h"
 
 struct http_conn;
 TAILQ_HEAD(http_conns, http_conn);
@@ -23,10 +24,10 @@ struct http_server {
 	void *arg;
 	struct evconnlistener *listener; /* NULL once stopped */
 	struct event *resume;            /* accepts again after descriptors ran out */
-	char unix_path[108];
-	struct http_conns conns; /* the one that changed state last stands last */
-	size_t count;            /* of connections */
-	size_t requests;         /* not yet answered, their clients gone or not */
+	struct listen_address at;        /* all zero until it listens there */
+	struct http_conns conns;         /* the one that changed state last stands last */
+	size_t count;                    /* of connections */
+	size_t requests;                 /* not yet answered, their clients gone or not */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 	struct event *stopped_event;
@@ -45,10 +46,11 @@ struct http_request {
 	struct timeval started;
 };
 
+/* NULL: there is no memory for TLS; `fd` is closed. */
 struct http_conn *http_conn_new(struct http_server *s, evutil_socket_t fd, const struct in6_addr *from);
 void http_conn_free(struct http_conn **c);
 bool http_conn_idle(const struct http_conn *c);
-/* The server stops: an idle connection ends now, another one after its answer. May free `c`. */
+/* The server stops: the next answer is the last, and an idle connection gets little time for it. May free `c`. */
 void http_conn_stop(struct http_conn *c);
 /* The answer to the request in work is complete in `answer` (emptied). May free nothing. */
 void http_conn_answer(struct http_conn *c, struct evbuffer *answer);
@@ -66,6 +68,7 @@ struct http_conn {
 	struct http_server *server;
 	struct in6_addr from; /* IPv4 mapped; all zero: a Unix socket */
 	struct bufferevent *bev;
+	SSL *ssl;            /* of the bufferevent; NULL: clear text */
 	struct event *timer; /* the deadline of the state */
 	unsigned state;      /* enum conn_state of http_conn.c */
 	bool eof;            /* the client has said all that it will say */

@@ -15,6 +15,10 @@ static const struct {
 	const char *reason;
 } reason_table[] = {
 	{200, "OK"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{304, "Not Modified"},
 	{400, "Bad Request"},
 	{401, "Unauthorized"},
 	{403, "Forbidden"},
@@ -23,10 +27,14 @@ static const struct {
 	{408, "Request Timeout"},
 	{409, "Conflict"},
 	{411, "Length Required"},
+	{412, "Precondition Failed"},
 	{413, "Content Too Large"},
 	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
 	{417, "Expectation Failed"},
 	{422, "Unprocessable Content"},
+	{428, "Precondition Required"},
+	{429, "Too Many Requests"},
 	{431, "Request Header Fields Too Large"},
 	{500, "Internal Server Error"},
 	{503, "Service Unavailable"},
@@ -149,12 +157,16 @@ static void write_head(struct http_request *r, struct evbuffer *to, int status, 
 	time_t now = time(NULL);
 	struct tm tm;
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-	evbuffer_add_printf(to,
-			    "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-			    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: %s\r\n",
-			    status, reason_of(status), date, type, length, r->id);
+	evbuffer_add_printf(
+		to,
+		"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+		"X-Request-Id: %s\r\n",
+		status, reason_of(status), date, type, length, r->id);
 	if (r->fields != NULL)
 		evbuffer_add_buffer(to, r->fields);
+	if (r->server->options.tls != NULL)
+		evbuffer_add_printf(to, "Strict-Transport-Security: max-age=31536000\r\n");
 	evbuffer_add_printf(to, "%s\r\n", r->conn->last ? "Connection: close\r\n" : "");
 }
 

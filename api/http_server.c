@@ -8,9 +8,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "api/http_internal.h"
 #include "core/log.h"
@@ -26,8 +23,12 @@
 	"\"detail\":\"too many connections, try again\"}\n"
 
 /* Best effort: the answer fits into the socket's buffer, or the client learns from the close. */
-static void turn_away(evutil_socket_t fd)
+static void turn_away(const struct http_server *s, evutil_socket_t fd)
 {
+	if (s->options.tls != NULL) { /* who waits for a handshake cannot read an answer */
+		evutil_closesocket(fd);
+		return;
+	}
 	char answer[512];
 	int len = snprintf(answer, sizeof(answer),
 			   "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
@@ -91,7 +92,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 		log_info("http", "connection turned away, connections=%zu limit=%s", s->count,
 			 of_address ? "max_connections_per_address" : "max_connections");
 		http_server_observe(s, HTTP_TURNED_AWAY, 1, 0);
-		turn_away(fd);
+		turn_away(s, fd);
 		return;
 	}
 	http_conn_new(s, fd, &from);
@@ -117,54 +118,28 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 
 /* ---- listening ---- */
 
-static bool is_loopback(const struct sockaddr_storage *ss)
+static bool listen_at(struct http_server *s, const char *where, struct err *e)
 {
-	if (ss->ss_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)ss)->sin_addr.s_addr) >> 24 == 127;
-	return ss->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)ss)->sin6_addr);
-}
-
-static bool listen_at(struct http_server *s, const char *where, const struct sockaddr *sa, int len, struct err *e)
-{
-	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
-	s->listener = evconnlistener_new_bind(s->base, on_accept, s, flags, BACKLOG, sa, len);
+	struct listen_address at;
+	const struct listen_options options = {.backlog = BACKLOG,
+					       .local_only = s->options.tls == NULL,
+					       .reuse_port = s->options.reuse_port,
+					       .accepted = on_accept,
+					       .arg = s};
+	if (!listen_parse(where, &at, e))
+		return err_prefix(e, "listen: ");
+	s->listener = listen_open(s->base, &at, &options, e);
+	if (s->listener == NULL && options.local_only && !at.local)
+		return err_set(
+			e, ERR_CONFIG,
+			"listen: %.100s is not a loopback address; clear text stays on this machine: set tls_cert "
+			"and tls_key, or put a TLS proxy in front",
+			where);
 	if (s->listener == NULL)
-		return err_set(e, ERR_SYSTEM, "cannot listen on %.100s: %s", where, strerror(errno));
+		return err_prefix(e, "listen: ");
+	s->at = at;
 	evconnlistener_set_error_cb(s->listener, on_accept_error);
 	return true;
-}
-
-static bool listen_tcp(struct http_server *s, const char *where, struct err *e)
-{
-	struct sockaddr_storage ss = {0};
-	int len = sizeof(ss);
-	if (evutil_parse_sockaddr_port(where, (struct sockaddr *)&ss, &len) != 0)
-		return err_set(e, ERR_CONFIG, "listen: expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH, got '%.100s'",
-			       where);
-	if (!is_loopback(&ss))
-		return err_set(e, ERR_CONFIG,
-			       "listen: %.100s is not a loopback address; clear text stays on this machine, put a TLS "
-			       "proxy in front",
-			       where);
-	return listen_at(s, where, (struct sockaddr *)&ss, len, e);
-}
-
-static bool listen_unix(struct http_server *s, const char *path, struct err *e)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct stat st;
-	if (path[0] != '/' || strlen(path) >= sizeof(sun.sun_path))
-		return err_set(e, ERR_CONFIG, "listen: expected unix:/PATH of at most %zu bytes",
-			       sizeof(sun.sun_path) - 1);
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		unlink(path);
-	mode_t before = umask(0117); /* owner and group may connect */
-	bool ok = listen_at(s, path, (struct sockaddr *)&sun, (int)sizeof(sun), e);
-	umask(before);
-	if (ok)
-		memcpy(s->unix_path, path, strlen(path) + 1);
-	return ok;
 }
 
 static bool reserve_descriptors(int64_t connections, struct err *e)
@@ -212,9 +187,7 @@ struct http_server *http_server_new(struct event_base *base, const char *where, 
 	s->stopped_event = evtimer_new(base, on_stopped, s);
 	if (s->resume == NULL || s->stopped_event == NULL)
 		abort();
-	bool ok = reserve_descriptors(options->max_connections, e) &&
-		  (strncmp(where, "unix:", 5) == 0 ? listen_unix(s, where + 5, e) : listen_tcp(s, where, e));
-	if (!ok)
+	if (!reserve_descriptors(options->max_connections, e) || !listen_at(s, where, e))
 		http_server_free(&s);
 	return s;
 }
@@ -232,18 +205,34 @@ void http_server_counted(struct http_server *s)
 		event_active(s->stopped_event, EV_TIMEOUT, 0);
 }
 
+/* Who has connected and was not accepted would get a reset when the listener closes, although another process may
+ * serve the same port. What comes between the last accept and the close the kernel hands to the others only with
+ * net.ipv4.tcp_migrate_req=1. */
+static void accept_rest(struct http_server *s)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd;
+	while ((fd = accept4(evconnlistener_get_fd(s->listener), (struct sockaddr *)&ss, &len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		on_accept(s->listener, fd, (struct sockaddr *)&ss, (int)len, s);
+		len = sizeof(ss);
+	}
+}
+
 static void listener_close(struct http_server *s)
 {
-	if (s->listener != NULL)
-		evconnlistener_free(s->listener);
+	if (s->listener == NULL)
+		return;
+	evconnlistener_free(s->listener);
 	s->listener = NULL;
-	if (s->unix_path[0] != '\0')
-		unlink(s->unix_path);
-	s->unix_path[0] = '\0';
+	listen_remove(&s->at);
 }
 
 void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg)
 {
+	if (s->listener != NULL)
+		accept_rest(s);
 	listener_close(s);
 	s->stopped = done;
 	s->stopped_arg = arg;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "api/tls.h"
 #include "core/log.h"
 
 struct values {
@@ -14,17 +15,29 @@ struct values {
 	double request_timeout, idle_timeout;
 	int64_t max_connections, max_connections_per_address;
 	int64_t max_header_bytes, max_body_bytes;
+	char tls_cert[CONFIG_TEXT_MAX], tls_key[CONFIG_TEXT_MAX], tls_client_ca[CONFIG_TEXT_MAX];
+	double handshake_timeout;
+	bool reuse_port;
 };
 
-#define ITEM(name, type, fallback, min, max, help)                                                                     \
+#define ROW(name, type, fallback, min, max, reload, help)                                                              \
 	{                                                                                                              \
-		"api." #name, type, offsetof(struct values, name), fallback, min, max, false, false, help              \
+		"api." #name, type, offsetof(struct values, name), fallback, min, max, reload, false, help             \
 	}
+#define ITEM(name, type, fallback, min, max, help) ROW(name, type, fallback, min, max, false, help)
+#define LIVE(name, type, fallback, min, max, help) ROW(name, type, fallback, min, max, true, help)
 
 static const struct config_item items[] = {
 	SERVICE_CONFIG_ITEMS("api", "127.0.0.1:9642"),
 	ITEM(listen, CONFIG_TEXT, "127.0.0.1:8470", 0, 0,
-	     "where clear-text HTTP is served: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; put a TLS proxy in front"),
+	     "where HTTP is served: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; with tls_cert and tls_key any "
+	     "ADDRESS:PORT"),
+	ITEM(reuse_port, CONFIG_BOOL, "no", 0, 0, "several processes serve the same address and port"),
+	LIVE(tls_cert, CONFIG_TEXT, "", 0, 0, "PEM file: certificate and those up to the root; empty: clear text"),
+	LIVE(tls_key, CONFIG_TEXT, "", 0, 0, "PEM file: its private key, without a pass phrase"),
+	LIVE(tls_client_ca, CONFIG_TEXT, "", 0, 0,
+	     "PEM file: clients must show a certificate of one of these; empty: they need none"),
+	ITEM(handshake_timeout, CONFIG_SECONDS, "5s", 0.1, 60, "for a whole TLS handshake"),
 	{"api.database", CONFIG_TEXT, offsetof(struct values, database), "dbname=coldfleet user=coldfleet_api", 0, 0,
 	 false, true, "libpq connection string or URI"},
 	ITEM(connections, CONFIG_INT, "4", 1, 64, "connections to the database"),
@@ -50,11 +63,18 @@ static const struct service_spec spec = {
 	.metric_count = M_ROWS,
 };
 
+static struct tls_options tls_options_of(const struct values *v)
+{
+	return (struct tls_options){.cert = v->tls_cert, .key = v->tls_key, .client_ca = v->tls_client_ca};
+}
+
 static struct http_options http_options_of(const struct values *v)
 {
 	size_t head = (size_t)v->max_header_bytes;
 	return (struct http_options){
 		.limits = {.target = head / 2, .head = head, .fields = 64, .body = (uint64_t)v->max_body_bytes},
+		.reuse_port = v->reuse_port,
+		.handshake_timeout = v->handshake_timeout,
 		.request_timeout = v->request_timeout,
 		.idle_timeout = v->idle_timeout,
 		.max_connections = v->max_connections,
@@ -64,8 +84,10 @@ static struct http_options http_options_of(const struct values *v)
 }
 
 struct daemon {
+	const struct values *values;
 	struct service *service;
 	struct http_server *http;
+	struct tls *tls; /* NULL: clear text */
 };
 
 static void on_http_stopped(void *arg)
@@ -80,11 +102,31 @@ static void on_stop(void *arg)
 	http_server_stop(d->http, on_http_stopped, d);
 }
 
+static void on_reload(void *arg)
+{
+	struct daemon *d = arg;
+	struct err e = {0};
+	const struct tls_options options = tls_options_of(d->values);
+	if (d->tls != NULL && !tls_load(d->tls, &options, &e))
+		log_error("api", "the certificate in use stays: %s", e.detail);
+}
+
+/* Neither certificate nor key: clear text, and nothing to do. */
+static bool start_tls(struct daemon *d, struct err *e)
+{
+	const struct tls_options options = tls_options_of(d->values);
+	if (options.cert[0] == '\0' && options.key[0] == '\0')
+		return options.client_ca[0] == '\0' ||
+		       err_set(e, ERR_CONFIG, "tls_client_ca without tls_cert and tls_key");
+	d->tls = tls_new(&options, e);
+	return d->tls != NULL;
+}
+
 int main(int argc, char **argv)
 {
 	static struct values values;
 	struct service_spec mine = spec;
-	struct daemon d = {0};
+	struct daemon d = {.values = &values};
 	struct api *api = NULL;
 	struct err e = {0};
 	int status = 1;
@@ -93,8 +135,13 @@ int main(int argc, char **argv)
 	enum service_start start = service_new(&mine, argc, argv, &d.service);
 	if (start != SERVICE_RUN)
 		return start == SERVICE_EXIT_OK ? 0 : 2;
-	const struct http_options http = http_options_of(&values);
+	struct http_options http = http_options_of(&values);
 	const struct api_options options = {values.database, values.connections, values.request_timeout};
+	if (!start_tls(&d, &e)) {
+		log_error("api", "%s", e.detail);
+		goto out;
+	}
+	http.tls = d.tls;
 	api = api_new(d.service, &options);
 	d.http = http_server_new(service_base(d.service), values.listen, &http, api_handle, api, &e);
 	if (d.http == NULL) {
@@ -102,11 +149,13 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	service_on_stop(d.service, on_stop, &d);
-	log_info("api", "listening at=%s", values.listen);
+	service_on_reload(d.service, on_reload, &d);
+	log_info("api", "listening at=%s tls=%s", values.listen, d.tls != NULL ? "yes" : "no");
 	status = service_run(d.service);
 out:
 	http_server_free(&d.http);
 	api_free(&api);
+	tls_free(&d.tls);
 	service_free(&d.service);
 	return status;
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where a daemon listens: "127.0.0.1:PORT", "[::1]:PORT", another address and port, or "unix:/PATH" (a stale socket
+ * there is replaced, one that somebody serves is not). Owner and group may connect to a Unix socket. */
+#ifndef COLDFLEET_CORE_LISTEN_H
+#define COLDFLEET_CORE_LISTEN_H
+
+#include <sys/socket.h>
+
+#include <event2/listener.h>
+
+#include "core/err.h"
+
+struct listen_address {
+	struct sockaddr_storage sa;
+	int len;
+	bool local; /* a Unix socket or a loopback address: nobody beyond this machine */
+};
+
+struct listen_options {
+	int backlog;
+	bool local_only; /* other addresses are refused: what is served there is in clear text */
+	bool reuse_port; /* other processes of the same user may listen there too, and the kernel deals to all */
+	evconnlistener_cb accepted; /* NULL: evhttp sets its own */
+	void *arg;
+};
+
+bool listen_parse(const char *where, struct listen_address *a, struct err *e);
+struct evconnlistener *listen_open(struct event_base *base, const struct listen_address *a,
+				   const struct listen_options *options, struct err *e);
+/* Removes the file of a Unix socket; nothing for other addresses. */
+void listen_remove(const struct listen_address *a);
+
+#endif

@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -30,6 +31,12 @@ def without_ingest(line):
     line.stack.start("ingest")
 
 
+def shut_down_at_once(line):
+    """What pg_ctl stop -m immediate does: no checkpoint, so the next start is a recovery."""
+    os.kill(line.stack.pid("postgres"), signal.SIGQUIT)
+    wait_for(lambda: not line.stack.alive("postgres"), 20, "PostgreSQL to be gone")
+
+
 # Never before the commit
 
 
@@ -39,29 +46,78 @@ def committing(ingest):
     return sum(int(state.split("=")[1]) for state in states.values() if state.startswith("COMMITTING"))
 
 
+def send_into_commit(line, ingest, device):
+    """Forty messages that come to ingest at once; returns when both lanes wait for their commit, which must be blocked."""
+    ingest.process.send_signal(signal.SIGSTOP)
+    for i in range(1, 41):
+        device.publish(senml([i], seq=i, start=NOW + i), ask=True)
+    ingest.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: committing(ingest) == 40, 20, "both lanes to wait for their commit")
+    assert ingest.metric("messages_total") == 1
+    assert len(device.receipts()) == 1
+
+
+@contextmanager
+def commits_blocked(line):
+    """Readings are inserted, and their transaction waits: the table of latest state is locked."""
+    blocker = line.stack.connect()
+    blocker.execute("BEGIN; LOCK TABLE telemetry.device_state IN ACCESS EXCLUSIVE MODE")
+    try:
+        yield
+    finally:
+        blocker.close()
+
+
+@pytest.fixture
+def held(line, without_ingest):
+    """An ingest that says what its lanes do, and a device with one sample stored."""
+    device = line.device()
+    with Ingest(line.stack, "ingest.log_level=debug").wait_ready() as ingest:
+        device.ask(senml([0], seq=0, start=NOW))
+        yield ingest, device
+
+
+def assert_40_more(device):
+    wait_for(lambda: device.count() == 41, 20, "all forty")
+    assert device.temperatures() == list(range(41))
+    assert device.quarantine() == []
+
+
 @pytest.mark.parametrize("how", ["postgres-stands-still", "a-lock-is-held"])
-def test_nothing_is_acknowledged_and_no_receipt_is_sent_before_the_commit(line, without_ingest, how):
-    device, ingest = line.device(), Ingest(line.stack, "ingest.log_level=debug")
-    device.ask(senml([0], seq=0, start=NOW))
-    with line.stack.connect() as blocker:
-        if how == "a-lock-is-held":
-            blocker.execute("BEGIN; LOCK TABLE telemetry.device_state IN ACCESS EXCLUSIVE MODE")
-        with Frozen(line.stack, "postgres" if how == "postgres-stands-still" else "api"):
-            ingest.process.send_signal(signal.SIGSTOP)
-            for i in range(1, 41):
-                device.publish(senml([i], seq=i, start=NOW + i), ask=True)
-            ingest.process.send_signal(signal.SIGCONT)
-            wait_for(lambda: committing(ingest) == 40, 20, "both lanes to wait for their commit")
-            assert ingest.metric("messages_total") == 1
-            assert len(device.receipts()) == 1
-            ingest.kill()
-        blocker.rollback()
+def test_nothing_is_acknowledged_and_no_receipt_is_sent_before_the_commit(line, held, how):
+    ingest, device = held
+    with Frozen(line.stack, "postgres") if how == "postgres-stands-still" else commits_blocked(line):
+        send_into_commit(line, ingest, device)
+        ingest.kill()
     with Ingest(line.stack) as again:
         wait_for(lambda: again.metric("messages_total") == 40, 20, "the broker to deliver all 40 again: none was acknowledged")
         wait_for(lambda: device.receipts()[-1]["through"] == 40, 20, "a receipt")
-        assert device.temperatures() == list(range(41))
-        assert device.quarantine() == []
+        assert_40_more(device)
         assert again.terminate() == 0
+
+
+def test_postgresql_shut_down_while_batches_are_in_flight_loses_nothing(line, held):
+    ingest, device = held
+    with commits_blocked(line):
+        send_into_commit(line, ingest, device)
+        shut_down_at_once(line)
+    assert len(device.receipts()) == 1
+    line.stack.start("postgres")
+    assert_40_more(device)
+    wait_for(lambda: device.receipts()[-1]["through"] == 40, 20, "a receipt")
+    assert ingest.metric("messages_total") == 41 and ingest.metric("lane_drops_total") == 2
+
+
+def test_broker_killed_while_batches_are_in_flight_loses_nothing_and_the_lanes_come_back(line, held):
+    ingest, device = held
+    with commits_blocked(line):
+        send_into_commit(line, ingest, device)
+        line.stack.kill("broker")
+    assert_40_more(device)
+    line.stack.start("broker")
+    wait_for(lambda: ingest.ready() == (200, "ready"), 20, "the lanes to be back")
+    wait_for(line.publisher.connected.is_set, 20, "the publisher to be back")
+    assert device.ask(senml([41], seq=41, start=NOW + 41)) == {"epoch": 0, "through": 41, "missing": []}
 
 
 # Killed and frozen in the middle of a stream
@@ -86,8 +142,7 @@ def test_postgresql_shut_down_at_once_in_the_middle_of_a_stream_loses_and_double
     stream, lost = Stream(line), line.stack.log("ingest").count("lane-1-db: lost")
     for part in (1, 2):
         stream.wait_until_stored(STREAM * part // 4)
-        os.kill(line.stack.pid("postgres"), signal.SIGQUIT)  # pg_ctl stop -m immediate: no checkpoint, recovery at the start
-        wait_for(lambda: not line.stack.alive("postgres"), 20, "PostgreSQL to be gone")
+        shut_down_at_once(line)
         line.stack.start("postgres")
     stream.assert_complete()
     assert line.stack.log("ingest").count("lane-1-db: lost") >= lost + 2

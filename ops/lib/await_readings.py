@@ -27,14 +27,15 @@ def main():
     at = urlsplit(os.environ["COLDFLEET_API"])
     connection = http.client.HTTPConnection(at.hostname, at.port, timeout=20)
     end = time.monotonic() + given.timeout
-    waiting = given.serials
+    waiting, shown = given.serials, None
     while waiting:
         waiting = [s for s in waiting if not has_reading(connection, s, os.environ["COLDFLEET_TOKEN_VIEWER"])]
         done = len(given.serials) - len(waiting)
-        print(f"Readings through REST: {done} of {len(given.serials)} trackers", flush=True,
-              end="\r" if waiting and sys.stdout.isatty() else "\n")
+        if done != shown:
+            print(f"Readings through REST: {done} of {len(given.serials)} trackers", flush=True)
+            shown = done
         if waiting and time.monotonic() > end:
-            sys.exit(f"no reading of {', '.join(waiting[:5])} after {given.timeout:.0f} s")
+            sys.exit(f"no reading of {', '.join(waiting[:5])} after {given.timeout:.0f} s; see the log of the trackers")
         time.sleep(0.3 if waiting else 0)
 
 

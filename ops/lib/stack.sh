@@ -103,7 +103,7 @@ env_create() {
 	export_line+=(
 		"COLDFLEET_API=http://127.0.0.1:$API_PORT"
 		"COLDFLEET_CA=$STATE/certs/ca.crt"
-		"COLDFLEET_MQTT_HOST=localhost"
+		"COLDFLEET_MQTT_HOST=127.0.0.1"
 		"COLDFLEET_MQTT_PORT=$MQTT_PORT"
 		"COLDFLEET_CERTS=$STATE/certs"
 		"COLDFLEET_DB_OWNER=$(pg_uri postgres)"
@@ -135,7 +135,7 @@ daemon_ready() {
 
 trackers_start() {
 	[ "$TRACKERS" -gt 0 ] || return 0
-	process_start trackers "$BIN/coldfleet-tracker" run --host localhost --port "$MQTT_PORT" --certs "$STATE/certs" \
+	process_start trackers "$BIN/coldfleet-tracker" run --host 127.0.0.1 --port "$MQTT_PORT" --certs "$STATE/certs" \
 		--ca "$STATE/certs/ca.crt" --trackers "$TRACKERS" --interval "$INTERVAL" --backfill "$BACKFILL"
 }
 

@@ -15,7 +15,8 @@
 
 /* Statements in flight on one connection beyond which a request is better sent away than queued: two a request, at well
  * under a millisecond each. */
-#define IN_FLIGHT_MAX 512
+#define IN_FLIGHT_MAX    512
+#define STATEMENTS_FIXED 2 /* that every call may begin with */
 
 struct api {
 	struct service *service;
@@ -54,10 +55,11 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 static size_t collect_statements(struct api *a)
 {
 	size_t n = 0;
-	a->statements = calloc(route_count + 1, sizeof(struct statement *));
+	a->statements = calloc(STATEMENTS_FIXED + route_count, sizeof(struct statement *));
 	if (a->statements == NULL)
 		abort();
 	a->statements[n++] = &stmt_api_begin;
+	a->statements[n++] = &stmt_api_idempotency;
 	for (size_t i = 0; i < route_count; i++)
 		if (routes[i].statement != NULL)
 			a->statements[n++] = routes[i].statement;
@@ -114,18 +116,14 @@ static struct db *least_busy(const struct api *a)
 	return best;
 }
 
-static bool check_body(struct http_request *r, struct err *e)
-{
-	size_t len = evbuffer_get_length(http_body(r));
-	return len == 0 || err_set(e, ERR_REQUEST, "%s takes no body, got %zu bytes", http_method(r), len);
-}
-
 void api_handle(struct http_request *r, void *arg)
 {
 	struct api *a = arg;
 	struct route_match m;
 	struct err e = {0};
-	bool ok = route_find(routes, route_count, http_method(r), http_target(r), &m, &e) && check_body(r, &e);
+	bool ok = route_find(routes, route_count, http_method(r), http_target(r), &m, &e);
+	if (ok && m.route->act != NULL && evbuffer_get_length(http_body(r)) > 0)
+		ok = err_set(&e, ERR_REQUEST, "%s takes no body here", http_method(r));
 	struct db *db = ok ? least_busy(a) : NULL;
 	if (ok && m.route->act != NULL) {
 		m.route->act(a, r);

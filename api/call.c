@@ -1,35 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sends begin and statement in one segment and turns what comes back into the answer. */
+ * Sends the statements of a request in one segment and turns what comes back into the answer. */
 #include "api/call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include <jansson.h>
 #include <openssl/evp.h>
 
 #include "api/problem.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
-#define TOKEN_MAX 256
+#define TOKEN_MAX       256
+#define KEY_MAX         255 /* of Idempotency-Key */
+#define ANSWERED_BEFORE "CF208"
 
 static const char try_again[] = "the database cannot answer now, try again";
 
 struct call {
 	struct http_request *request;
 	struct evbuffer *json;
-	struct err err; /* the first refusal */
-	int owed;       /* of a segment that could not be sent whole: callbacks that come as the connection breaks */
+	bool has_body;
+	int status;
+	bool replayed;         /* the answer is that of an earlier request with the same Idempotency-Key */
+	char *etag, *location; /* NULL: none */
+	struct err err;        /* the first refusal */
+	int owed; /* of a segment that could not be sent whole: callbacks that come as the connection breaks */
 };
 
 static const struct {
 	char sqlstate[6];
 	enum err_code code;
 } code_table[] = {
-	{"CF400", ERR_REQUEST},   {"CF401", ERR_UNAUTHORIZED}, {"CF403", ERR_FORBIDDEN},
-	{"CF404", ERR_NOT_FOUND}, {"CF409", ERR_CONFLICT},     {"CF422", ERR_INVALID},
+	{"CF400", ERR_REQUEST},   {"CF401", ERR_UNAUTHORIZED},
+	{"CF403", ERR_FORBIDDEN}, {"CF404", ERR_NOT_FOUND},
+	{"CF409", ERR_CONFLICT},  {"CF412", ERR_PRECONDITION},
+	{"CF422", ERR_INVALID},   {"CF428", ERR_PRECONDITION_REQUIRED},
+	{"CF429", ERR_RATE},
 };
 
 enum err_code call_code(const char *sqlstate)
@@ -56,18 +67,55 @@ bool call_token(const char *authorization, unsigned char sha256[32], struct err 
 	return true;
 }
 
+/* ---- the answer ---- */
+
+bool call_none_match(const char *field, const char *etag)
+{
+	if (field == NULL || etag == NULL)
+		return false;
+	if (strcmp(field, "*") == 0)
+		return true;
+	size_t len = strlen(etag);
+	for (const char *p = strchr(field, '"'); p != NULL; p = strchr(p, '"')) {
+		const char *end = strchr(++p, '"');
+		if (end == NULL)
+			return false;
+		if ((size_t)(end - p) == len && memcmp(p, etag, len) == 0)
+			return true;
+		p = end + 1;
+	}
+	return false;
+}
+
+static void reply(struct call *c)
+{
+	bool get = strcmp(http_method(c->request), "GET") == 0 || strcmp(http_method(c->request), "HEAD") == 0;
+	if (c->etag != NULL)
+		http_add_field(c->request, "ETag", "\"%s\"", c->etag);
+	if (c->location != NULL)
+		http_add_field(c->request, "Location", "%s", c->location);
+	if (c->replayed)
+		http_add_field(c->request, "Idempotency-Replayed", "true");
+	if (get && c->status == 200 && call_none_match(http_field(c->request, HTTP_IF_NONE_MATCH), c->etag)) {
+		c->status = 304;
+		evbuffer_drain(c->json, evbuffer_get_length(c->json));
+	}
+	http_reply(c->request, c->status, "application/json", c->json);
+}
+
 static void call_end(struct call *c)
 {
 	if (c->err.code == ERR_NONE)
-		http_reply(c->request, 200, "application/json", c->json);
+		reply(c);
 	else
 		http_problem_err(c->request, &c->err);
 	evbuffer_free(c->json);
+	free(c->etag);
+	free(c->location);
 	free(c);
 }
 
-/* What the functions of schema api say is meant for the client; what PostgreSQL itself says is for our log. */
-static void refused(struct call *c, const PGresult *res)
+void call_refused(const struct http_request *r, const PGresult *res, struct err *e)
 {
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
@@ -75,11 +123,67 @@ static void refused(struct call *c, const PGresult *res)
 	message = message != NULL ? message : "no message";
 	enum err_code code = call_code(state);
 	if (code == ERR_DB_LOST) {
-		log_warn("api", "request=%s sqlstate=%s message=\"%s\"", http_id(c->request), state, message);
-		err_set(&c->err, code, "%s", try_again);
+		log_warn("api", "request=%s sqlstate=%s message=\"%s\"", http_id(r), state, message);
+		err_set(e, code, "%s", try_again);
 	} else {
-		err_set(&c->err, code, "%s", message);
+		err_set(e, code, "%s", message);
 	}
+}
+
+static char *copy(const char *text)
+{
+	char *c = text != NULL ? strdup(text) : NULL;
+	if (text != NULL && c == NULL)
+		abort();
+	return c;
+}
+
+static const char *column(const PGresult *res, const char *name)
+{
+	int i = PQfnumber(res, name);
+	return i < 0 || PQgetisnull(res, 0, i) ? NULL : PQgetvalue(res, 0, i);
+}
+
+/* The columns by their names; a statement with a single one means the body. */
+static void take_row(struct call *c, const PGresult *res)
+{
+	if (PQntuples(res) != 1 || PQnfields(res) == 0)
+		return;
+	const char *body = PQnfields(res) == 1 ? PQgetvalue(res, 0, 0) : column(res, "body");
+	const char *status = column(res, "status");
+	c->has_body = body != NULL;
+	if (body != NULL)
+		evbuffer_add(c->json, body, strlen(body));
+	c->status = status != NULL ? atoi(status) : 200;
+	c->etag = copy(column(res, "etag"));
+	c->location = copy(column(res, "location"));
+}
+
+/* The stored answer of an earlier request, a JSON object of strings and the status. */
+static void take_earlier(struct call *c, const PGresult *res)
+{
+	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	json_t *answer = json_loads(detail != NULL ? detail : "", 0, NULL);
+	const char *body = json_string_value(json_object_get(answer, "body"));
+	if (body == NULL) {
+		err_set(&c->err, ERR_INTERNAL, "the answer kept for an Idempotency-Key cannot be read");
+	} else {
+		evbuffer_add(c->json, body, strlen(body));
+		c->has_body = c->replayed = true;
+		c->status = (int)json_integer_value(json_object_get(answer, "status"));
+		c->etag = copy(json_string_value(json_object_get(answer, "etag")));
+		c->location = copy(json_string_value(json_object_get(answer, "location")));
+	}
+	json_decref(answer);
+}
+
+static void failed(struct call *c, const PGresult *res)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	if (state != NULL && strcmp(state, ANSWERED_BEFORE) == 0)
+		take_earlier(c, res);
+	else
+		call_refused(c->request, res, &c->err);
 }
 
 static void on_result(struct db *db, const PGresult *res, void *arg)
@@ -94,15 +198,21 @@ static void on_result(struct db *db, const PGresult *res, void *arg)
 		return; /* the segment's end says so too */
 	switch (PQresultStatus(res)) {
 	case PGRES_FATAL_ERROR:
-		refused(c, res);
-		break;
-	case PGRES_TUPLES_OK:
-		if (PQntuples(res) == 1 && PQnfields(res) == 1)
-			evbuffer_add(c->json, PQgetvalue(res, 0, 0), (size_t)PQgetlength(res, 0, 0));
+		failed(c, res);
 		break;
 	default:
 		break;
 	}
+}
+
+/* Of the route's own statement. */
+static void on_answer(struct db *db, const PGresult *res, void *arg)
+{
+	struct call *c = arg;
+	if (res != NULL && c->owed == 0 && c->err.code == ERR_NONE && PQresultStatus(res) == PGRES_TUPLES_OK)
+		take_row(c, res);
+	else
+		on_result(db, res, arg);
 }
 
 static void on_commit(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
@@ -110,27 +220,116 @@ static void on_commit(struct db *db, bool ok, const char *sqlstate, const struct
 	struct call *c = arg;
 	(void)db;
 	(void)e; /* the connection has logged it */
-	if (!ok && c->err.code == ERR_NONE)
+	if (!ok && c->err.code == ERR_NONE && !c->replayed)
 		err_set(&c->err, call_code(sqlstate), "%s", try_again);
-	if (ok && evbuffer_get_length(c->json) == 0)
-		err_set(&c->err, ERR_INTERNAL, "the statement gave no JSON");
+	if (ok && !c->has_body)
+		err_set(&c->err, ERR_INTERNAL, "the statement gave no body");
 	call_end(c);
 }
 
-static bool send_begin(struct db *db, const unsigned char sha256[32], const char *role, struct call *c)
+/* ---- the segment ---- */
+
+bool call_begin(struct db *db, const unsigned char sha256[32], const char *role, const char *request_id,
+		db_result_cb *cb, void *arg)
 {
-	const char *const values[] = {(const char *)sha256, role};
-	const int lengths[] = {32, 0}, formats[] = {1, 0};
+	const char *const values[] = {(const char *)sha256, role, request_id};
+	const int lengths[] = {32, 0, 0}, formats[] = {1, 0, 0};
+	const struct db_params params = {.count = 3, .values = values, .lengths = lengths, .formats = formats};
+	return db_query(db, &stmt_api_begin, &params, cb, arg);
+}
+
+/* What makes two requests with one key the same request. */
+static bool request_digest(struct http_request *r, const char *body, unsigned char sha256[32])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+		  EVP_DigestUpdate(md, http_method(r), strlen(http_method(r)) + 1) == 1 &&
+		  EVP_DigestUpdate(md, http_target(r), strlen(http_target(r)) + 1) == 1 &&
+		  EVP_DigestUpdate(md, body, strlen(body)) == 1 && EVP_DigestFinal_ex(md, sha256, NULL) == 1;
+	EVP_MD_CTX_free(md);
+	return ok;
+}
+
+static bool send_idempotency(struct db *db, const char *key, const unsigned char sha256[32], struct call *c)
+{
+	const char *const values[] = {key, (const char *)sha256};
+	const int lengths[] = {0, 32}, formats[] = {0, 1};
 	const struct db_params params = {.count = 2, .values = values, .lengths = lengths, .formats = formats};
-	return db_query(db, &stmt_api_begin, &params, on_result, c);
+	return db_query(db, &stmt_api_idempotency, &params, on_result, c);
+}
+
+/* What a request brings besides its parameters, checked. */
+struct brought {
+	unsigned char token_sha256[32], request_sha256[32];
+	const char *key;      /* Idempotency-Key of a POST; NULL: none */
+	const char *if_match; /* NULL: none, or the route does not look at it */
+	const char *body;     /* ends with NUL; borrowed from the request; "" without one */
+};
+
+static bool is_printable(const char *text, size_t min, size_t max)
+{
+	size_t len = strlen(text);
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return false;
+	return len >= min && len <= max;
+}
+
+static bool take_body(struct http_request *r, const struct route *route, struct brought *b, struct err *e)
+{
+	struct evbuffer *body = http_body(r);
+	size_t len = evbuffer_get_length(body);
+	b->body = "";
+	if (route->fields == NULL)
+		return len == 0 || err_set(e, ERR_REQUEST, "%s takes no body here, got %zu bytes", http_method(r), len);
+	if (!fields_media(http_field(r, HTTP_CONTENT_TYPE), strcmp(route->method, "PATCH") == 0, e))
+		return false;
+	evbuffer_add(body, "", 1);
+	b->body = (const char *)evbuffer_pullup(body, -1);
+	if (b->body == NULL)
+		abort();
+	return fields_check(route->fields, route->field_count, b->body, len, e);
+}
+
+static bool take_fields(struct http_request *r, const struct route *route, struct brought *b, struct err *e)
+{
+	b->key = strcmp(route->method, "POST") == 0 ? http_field(r, HTTP_IDEMPOTENCY_KEY) : NULL;
+	b->if_match = route->if_match ? http_field(r, HTTP_IF_MATCH) : NULL;
+	if (b->key != NULL && !is_printable(b->key, 1, KEY_MAX))
+		return err_set(e, ERR_REQUEST, "Idempotency-Key: expected 1 to %d printable ASCII characters", KEY_MAX);
+	if (route->if_match && b->if_match == NULL)
+		return err_set(e, ERR_PRECONDITION_REQUIRED,
+			       "If-Match: expected the ETag of what is to be changed, or *");
+	if (b->if_match != NULL && strcmp(b->if_match, "*") != 0 &&
+	    (strchr(b->if_match, '"') == NULL || !is_printable(b->if_match, 1, 512)))
+		return err_set(e, ERR_REQUEST, "If-Match: expected a list of entity tags, each in double quotes, or *");
+	if (b->key != NULL && !request_digest(r, b->body, b->request_sha256))
+		return err_set(e, ERR_INTERNAL, "SHA-256 failed");
+	return true;
+}
+
+static int send_all(struct db *db, const struct route_match *m, const struct brought *b, struct call *c)
+{
+	struct call_params p = {.db = {.count = (int)m->route->param_count, .values = p.value}};
+	memcpy(p.value, m->value, sizeof(m->value[0]) * m->route->param_count);
+	if (m->route->fields != NULL)
+		p.value[p.db.count++] = b->body;
+	if (m->route->if_match)
+		p.value[p.db.count++] = b->if_match;
+	int sent = call_begin(db, b->token_sha256, m->route->role, http_id(c->request), on_result, c);
+	if (b->key != NULL)
+		sent += sent == 1 && send_idempotency(db, b->key, b->request_sha256, c);
+	if (sent == 1 + (b->key != NULL))
+		sent += db_query(db, m->route->statement, &p.db, on_answer, c);
+	return sent;
 }
 
 void call_run(struct db *db, struct http_request *r, const struct route_match *m)
 {
-	unsigned char sha256[32];
+	struct brought b = {0};
 	struct err e = {0};
-	const struct db_params params = {.count = (int)m->route->param_count, .values = m->value};
-	if (!call_token(http_field(r, HTTP_AUTHORIZATION), sha256, &e)) {
+	if (!call_token(http_field(r, HTTP_AUTHORIZATION), b.token_sha256, &e) || !take_body(r, m->route, &b, &e) ||
+	    !take_fields(r, m->route, &b, &e)) {
 		http_problem_err(r, &e);
 		return;
 	}
@@ -138,9 +337,8 @@ void call_run(struct db *db, struct http_request *r, const struct route_match *m
 	if (c == NULL || (c->json = evbuffer_new()) == NULL)
 		abort();
 	c->request = r;
-	int sent = db != NULL && send_begin(db, sha256, m->route->role, c);
-	sent += sent == 1 && db_query(db, m->route->statement, &params, on_result, c);
-	if (sent == 2 && db_commit(db, on_commit, c))
+	int sent = db != NULL ? send_all(db, m, &b, c) : 0;
+	if (sent == 2 + (b.key != NULL) && db_commit(db, on_commit, c))
 		return;
 	err_set(&c->err, ERR_DB_LOST, "%s", try_again);
 	if (sent == 0) {

@@ -157,12 +157,14 @@ static void write_head(struct http_request *r, struct evbuffer *to, int status, 
 	time_t now = time(NULL);
 	struct tm tm;
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
+	evbuffer_add_printf(to, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, reason_of(status), date);
+	if (status != 204 && status != 304)
+		evbuffer_add_printf(to, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, length);
 	evbuffer_add_printf(
 		to,
-		"HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
 		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 		"X-Request-Id: %s\r\n",
-		status, reason_of(status), date, type, length, r->id);
+		r->id);
 	if (r->fields != NULL)
 		evbuffer_add_buffer(to, r->fields);
 	if (r->server->options.tls != NULL)

@@ -45,7 +45,7 @@ void http_problem_err(struct http_request *r, const struct err *e)
 	const char *detail = e->detail;
 	if (h->status == 401)
 		http_add_field(r, "WWW-Authenticate", "Bearer realm=\"coldfleet\"");
-	if (h->status == 503)
+	if (h->status == 503 || h->status == 429)
 		http_add_field(r, "Retry-After", "1");
 	if (h->status == 500) {
 		log_error("api", "request=%s failed: %s", http_id(r), e->detail);

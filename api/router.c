@@ -41,14 +41,19 @@ static bool check_cursor(const struct param *p, const char *v, char *expected, s
 	       strspn(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }
 
+static bool check_word(const struct param *p, const char *v, char *expected, size_t size)
+{
+	snprintf(expected, size, "one of %s", p->words);
+	return url_is_word(v, p->words);
+}
+
 static const struct {
 	bool (*check)(const struct param *p, const char *v, char *expected, size_t size);
 	enum err_code code;
 } type_table[PARAM_TYPES] = {
-	[PARAM_SERIAL] = {check_serial, ERR_INVALID},
-	[PARAM_INT] = {check_int, ERR_INVALID},
-	[PARAM_TIME] = {check_time, ERR_INVALID},
-	[PARAM_CURSOR] = {check_cursor, ERR_REQUEST},
+	[PARAM_SERIAL] = {check_serial, ERR_INVALID}, [PARAM_INT] = {check_int, ERR_INVALID},
+	[PARAM_TIME] = {check_time, ERR_INVALID},     [PARAM_CURSOR] = {check_cursor, ERR_REQUEST},
+	[PARAM_WORD] = {check_word, ERR_INVALID},
 };
 
 static bool take_value(struct route_match *m, size_t i, const char *from, size_t len, struct err *e)
@@ -77,7 +82,7 @@ static size_t find_param(const struct route *r, enum param_in in, const char *na
 
 static bool unknown_param(const struct route *r, const char *name, size_t len, struct err *e)
 {
-	char known[128] = "";
+	char known[256] = "";
 	for (size_t i = 0; i < r->param_count; i++) {
 		size_t at = strlen(known);
 		if (r->params[i].in == PARAM_QUERY)
@@ -105,6 +110,18 @@ static bool take_query(struct route_match *m, const char *query, struct err *e)
 	return true;
 }
 
+/* How much of the path the {name} before `pattern` stands for: up to the next slash, without the literal end that the
+ * pattern has there ("{id}:replay"). 0: it does not fit. */
+static size_t path_value(const char *pattern, const char *path, size_t len)
+{
+	size_t segment = 0, suffix = strcspn(pattern, "/");
+	while (segment < len && path[segment] != '/')
+		segment++;
+	if (segment <= suffix || memcmp(path + segment - suffix, pattern, suffix) != 0)
+		return 0;
+	return segment - suffix;
+}
+
 /* Does the path have the shape of the pattern? Values are looked at later, when the method fits too. */
 static bool path_fits(const char *pattern, const char *path, size_t len)
 {
@@ -115,13 +132,11 @@ static bool path_fits(const char *pattern, const char *path, size_t len)
 				return false;
 			continue;
 		}
-		size_t segment = 0;
-		while (path + segment < end && path[segment] != '/')
-			segment++;
-		if (segment == 0)
-			return false;
-		path += segment;
 		pattern = strchr(pattern, '}') + 1;
+		size_t value = path_value(pattern, path, (size_t)(end - path));
+		if (value == 0)
+			return false;
+		path += value;
 	}
 	return *pattern == '\0' && path == end;
 }
@@ -135,7 +150,7 @@ static bool take_path(struct route_match *m, const char *path, struct err *e)
 			continue;
 		}
 		const char *close = strchr(pattern, '}');
-		size_t segment = strcspn(path, "/?");
+		size_t segment = path_value(close + 1, path, strcspn(path, "?"));
 		size_t i = find_param(m->route, PARAM_PATH, pattern + 1, (size_t)(close - pattern - 1));
 		if (i == m->route->param_count)
 			return err_set(e, ERR_INTERNAL, "route %s names a parameter it does not have", m->route->path);

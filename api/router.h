@@ -9,10 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/fields.h"
 #include "core/db.h"
 #include "core/err.h"
 
-#define ROUTE_PARAMS_MAX 8
+#define ROUTE_PARAMS_MAX 16
 #define ROUTE_VALUE_MAX  512
 
 enum param_in { PARAM_PATH, PARAM_QUERY };
@@ -21,6 +22,7 @@ enum param_type {
 	PARAM_INT,    /* min to max */
 	PARAM_TIME,   /* RFC 3339 */
 	PARAM_CURSOR, /* what a list gave as `next` */
+	PARAM_WORD,   /* one of `words` */
 	PARAM_TYPES
 };
 
@@ -31,27 +33,45 @@ struct param {
 	int64_t min, max;     /* of PARAM_INT */
 	const char *fallback; /* when it is absent; NULL: the statement gets NULL */
 	const char *help;
+	const char *words; /* of PARAM_WORD: "a,b,c" */
 };
 
 struct api;
 struct http_request;
 
+/* A long answer, made chunk by chunk. Its statement gets the route's parameters and then the key of the chunk, NULL at
+ * first, and returns one row: `body` text, `next` text, the key of the next chunk or NULL. */
+struct route_stream {
+	const char *format; /* value of the route's parameter `format` that asks for it, or NULL: the only answer */
+	const char *media;
+	const struct statement *statement;
+};
+
 struct route {
 	const char *method; /* GET also answers HEAD */
-	const char *path;   /* "/v1/devices/{serial}": a {name} is one segment, a PARAM_PATH */
+	const char *path; /* "/v1/devices/{serial}": a {name} is one segment or the part of one before a literal end, a
+			     PARAM_PATH */
 	const char *summary;
 	const char *role; /* the least role that may call it: api.begin() knows the ladder; NULL: no token needed */
 	const struct param *params; /* in the order of the statement's $1, $2 ... */
 	size_t param_count;
-	const struct statement *statement;                    /* returns one row, one column: the JSON of the answer */
+	/* Returns one row. Columns by name: body (JSON), status (NULL: 200), etag, location; or one column: the body.
+	 */
+	const struct statement *statement;
 	void (*act)(struct api *api, struct http_request *r); /* instead of a statement */
+	const struct field
+		*fields; /* of the body, which is the statement's next parameter, jsonb; NULL: no body is taken */
+	size_t field_count;
+	bool if_match; /* If-Match is required, and the parameter after that */
+	const struct route_stream *streams;
+	size_t stream_count;
 };
 
 struct route_match {
 	const struct route *route;
 	const char *value[ROUTE_PARAMS_MAX]; /* NULL: absent and no fallback */
 	char text[ROUTE_PARAMS_MAX][ROUTE_VALUE_MAX];
-	char allow[64]; /* with ERR_METHOD: the methods that the path knows, for Allow */
+	char allow[96]; /* with ERR_METHOD: the methods that the path knows, for Allow */
 };
 
 /* `target` is path and query as they came. On failure: ERR_NOT_FOUND, ERR_METHOD, ERR_REQUEST (a parameter that is

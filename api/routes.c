@@ -8,15 +8,19 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-#define PAGE(type_of)                                                                                                  \
-	{"limit", PARAM_QUERY, PARAM_INT, 1, 1000, "100", "at most so many " type_of},                                 \
+#define QUERY(name_, type_, ...)                                                                                       \
 	{                                                                                                              \
-		"cursor", PARAM_QUERY, PARAM_CURSOR, 0, 0, NULL, "`next` of the page before"                           \
+		.name = name_, .in = PARAM_QUERY, .type = type_, __VA_ARGS__                                           \
 	}
+#define PAGE(type_of)                                                                                                  \
+	QUERY("limit", PARAM_INT, .min = 1, .max = 1000, .fallback = "100", .help = "at most so many " type_of),       \
+		QUERY("cursor", PARAM_CURSOR, .help = "`next` of the page before")
 #define SERIAL                                                                                                         \
 	{                                                                                                              \
-		"serial", PARAM_PATH, PARAM_SERIAL, 0, 0, NULL, "the device's serial number"                           \
+		.name = "serial", .in = PARAM_PATH, .type = PARAM_SERIAL, .help = "the device's serial number"         \
 	}
+#define PARAMS(table) .params = (table), .param_count = COUNT(table)
+#define FIELDS(table) .fields = (table), .field_count = COUNT(table)
 
 static const struct param devices_params[] = {PAGE("devices")};
 
@@ -24,19 +28,32 @@ static const struct param device_params[] = {SERIAL};
 
 static const struct param readings_params[] = {
 	SERIAL,
-	{"from", PARAM_QUERY, PARAM_TIME, 0, 0, NULL, "measured at or after; absent: from the first one"},
-	{"to", PARAM_QUERY, PARAM_TIME, 0, 0, NULL, "measured before; absent: up to the last one"},
+	QUERY("from", PARAM_TIME, .help = "measured at or after; absent: from the first one"),
+	QUERY("to", PARAM_TIME, .help = "measured before; absent: up to the last one"),
 	PAGE("readings"),
 };
 
 const struct route routes[] = {
-	{"GET", "/healthz", "The process is alive", NULL, NULL, 0, NULL, api_health},
-	{"GET", "/readyz", "The database is reachable", NULL, NULL, 0, NULL, api_ready},
-	{"GET", "/v1/devices", "Devices by serial number, with their latest state", "viewer", devices_params,
-	 COUNT(devices_params), &stmt_api_devices, NULL},
-	{"GET", "/v1/devices/{serial}", "One device, what it is made of and its latest state", "viewer", device_params,
-	 COUNT(device_params), &stmt_api_device, NULL},
-	{"GET", "/v1/devices/{serial}/readings", "What a device measured, oldest first", "viewer", readings_params,
-	 COUNT(readings_params), &stmt_api_readings, NULL},
+	{.method = "GET", .path = "/healthz", .summary = "The process is alive", .act = api_health},
+	{.method = "GET", .path = "/readyz", .summary = "The database is reachable", .act = api_ready},
+
+	{.method = "GET",
+	 .path = "/v1/devices",
+	 .summary = "Devices by serial number, with their latest state",
+	 .role = "viewer",
+	 PARAMS(devices_params),
+	 .statement = &stmt_api_devices},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}",
+	 .summary = "One device, what it is made of and its latest state",
+	 .role = "viewer",
+	 PARAMS(device_params),
+	 .statement = &stmt_api_device},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/readings",
+	 .summary = "What a device measured, oldest first",
+	 .role = "viewer",
+	 PARAMS(readings_params),
+	 .statement = &stmt_api_readings},
 };
 const size_t route_count = COUNT(routes);

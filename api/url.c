@@ -148,3 +148,15 @@ bool url_time(const char *text)
 	p++;
 	return hour_minute(&p) && *p == '\0';
 }
+
+bool url_is_word(const char *text, const char *words)
+{
+	size_t len = strlen(text);
+	for (const char *p = words; *p != '\0'; p += strspn(p, ",")) {
+		size_t word = strcspn(p, ",");
+		if (word == len && memcmp(p, text, len) == 0)
+			return true;
+		p += word;
+	}
+	return false;
+}

@@ -23,4 +23,7 @@ bool url_int(const char *text, int64_t *to);
  * 1970 to 9999. */
 bool url_time(const char *text);
 
+/* Is `text` one of `words` ("a,b,c")? */
+bool url_is_word(const char *text, const char *words);
+
 #endif

@@ -24,6 +24,10 @@ static const struct err_http http_table[ERR_CODES] = {
 	[ERR_CONFLICT] = {409, "conflict", "The resource's state does not allow this"},
 	[ERR_TOO_LARGE] = {413, "too-large", "The request is too large"},
 	[ERR_INVALID] = {422, "invalid", "A value is out of its bounds"},
+	[ERR_PRECONDITION] = {412, "precondition-failed", "The resource has changed"},
+	[ERR_PRECONDITION_REQUIRED] = {428, "precondition-required", "A change needs If-Match"},
+	[ERR_MEDIA] = {415, "unsupported-media-type", "The type of the body is not taken here"},
+	[ERR_RATE] = {429, "rate-limited", "Too many requests"},
 	[ERR_OVERLOADED] = {503, "overloaded", "Too many requests at once"},
 };
 

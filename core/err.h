@@ -21,11 +21,15 @@ enum err_code {
 	ERR_UNAUTHORIZED, /* no token, or not a valid one */
 	ERR_FORBIDDEN,    /* a valid token without the role */
 	ERR_NOT_FOUND,
-	ERR_METHOD,     /* the path exists, the method does not */
-	ERR_CONFLICT,   /* the state of the object does not allow it */
-	ERR_TOO_LARGE,  /* over a limit on size */
-	ERR_INVALID,    /* well-formed, but a value is out of its bounds */
-	ERR_OVERLOADED, /* a limit on concurrency or rate was reached */
+	ERR_METHOD,                /* the path exists, the method does not */
+	ERR_CONFLICT,              /* the state of the object does not allow it */
+	ERR_TOO_LARGE,             /* over a limit on size */
+	ERR_INVALID,               /* well-formed, but a value is out of its bounds */
+	ERR_PRECONDITION,          /* the resource is not as If-Match says */
+	ERR_PRECONDITION_REQUIRED, /* If-Match is missing */
+	ERR_MEDIA,                 /* a body of a type that is not taken here */
+	ERR_RATE,                  /* too many requests of one client */
+	ERR_OVERLOADED,            /* a limit on concurrency or rate was reached */
 	ERR_CODES
 };
 

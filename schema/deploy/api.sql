@@ -1,12 +1,37 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What REST may ask of the database: one function a route, which returns the JSON of the answer as text. They run with
--- the owner's rights; the role coldfleet_api can call them and do nothing else. A refusal has an SQLSTATE of class CF,
--- whose last three digits are the HTTP status.
+-- What REST may ask of the database: one function a route, which returns the JSON of the answer as text, or an
+-- api.answer. They run as coldfleet_api_definer, which sees the devices in the scope of the call; the role coldfleet_api
+-- can call them and do nothing else. A refusal has an SQLSTATE of class CF, whose last three digits are the HTTP status.
 BEGIN;
 
 CREATE SCHEMA api AUTHORIZATION coldfleet_owner;
 SET LOCAL ROLE coldfleet_owner;
 COMMENT ON SCHEMA api IS 'Functions that coldfleet-api calls: begin(), then the one of the route, in one transaction.';
+GRANT USAGE, CREATE ON SCHEMA api TO coldfleet_api_definer;
+
+CREATE TABLE api.idempotency_key (
+	holder text NOT NULL,
+	key text NOT NULL,
+	request_sha256 bytea NOT NULL CHECK (octet_length(request_sha256) = 32),
+	created_at timestamptz NOT NULL DEFAULT now(),
+	answer text,
+	PRIMARY KEY (holder, key)
+);
+CREATE INDEX idempotency_key_created ON api.idempotency_key (created_at);
+COMMENT ON TABLE api.idempotency_key IS 'Requests that were made with an Idempotency-Key and their answers, for 24 hours.';
+COMMENT ON COLUMN api.idempotency_key.holder IS 'Who made it: token and its number, or subject and its name.';
+COMMENT ON COLUMN api.idempotency_key.key IS 'The key, chosen by the client.';
+COMMENT ON COLUMN api.idempotency_key.request_sha256 IS 'SHA-256 of method, target and body.';
+COMMENT ON COLUMN api.idempotency_key.created_at IS 'When the request came.';
+COMMENT ON COLUMN api.idempotency_key.answer IS
+	'Status, body, etag and location as a JSON object; NULL only within the transaction that answers.';
+GRANT SELECT, INSERT, UPDATE, DELETE ON api.idempotency_key TO coldfleet_api_definer;
+
+SET LOCAL ROLE coldfleet_api_definer;
+
+CREATE TYPE api.answer AS (status int, body text, etag text, location text);
+COMMENT ON TYPE api.answer IS
+	'What a function tells HTTP: status (NULL: 200), JSON, entity tag without quotes or NULL, path of what was made or NULL.';
 
 CREATE FUNCTION api.role_allows(role text, needed text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
@@ -18,7 +43,26 @@ COMMENT ON FUNCTION api.role_allows(text, text) IS
 	'May a token with this role call what needs at least that role? Everybody reads as a viewer does, an admin may do all, and of the '
 	'others none contains another.';
 
-CREATE FUNCTION api.begin(token_sha256 bytea, needed text) RETURNS void
+CREATE FUNCTION api.enter(actor text, token_id int, role text, groups int[], needed text, request_id text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT api.role_allows(role, needed) THEN
+		RAISE EXCEPTION 'the token has the role %, expected % or admin', role, needed USING ERRCODE = 'CF403';
+	END IF;
+	PERFORM set_config('coldfleet.actor', actor, true), set_config('coldfleet.token_id', coalesce(token_id::text, ''), true),
+		set_config('coldfleet.role', role, true),
+		set_config('coldfleet.scope', coalesce(array_to_string(groups, ','), '*'), true),
+		set_config('coldfleet.request_id', coalesce(request_id, ''), true),
+		set_config('coldfleet.reason', '', true), set_config('coldfleet.idempotency_key', '', true);
+END
+$$;
+COMMENT ON FUNCTION api.enter(text, int, text, int[], text, text) IS
+	'Opens a call for somebody whose identity is proved: checks the role and sets, for the transaction, coldfleet.actor, token_id, role, '
+	'scope (''*'' when groups is NULL) and request_id, which policies, history and idempotency read. Another role: CF403.';
+
+CREATE FUNCTION api.begin(token_sha256 bytea, needed text, request_id text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -29,9 +73,7 @@ BEGIN
 	IF token.token_id IS NULL OR token.revoked_at <= now() OR token.expires_at <= now() THEN
 		RAISE EXCEPTION 'the token is unknown, expired or revoked' USING ERRCODE = 'CF401';
 	END IF;
-	IF NOT api.role_allows(token.role, needed) THEN
-		RAISE EXCEPTION 'the token has the role %, expected % or admin', token.role, needed USING ERRCODE = 'CF403';
-	END IF;
+	PERFORM api.enter(token.name, token.token_id, token.role, token.groups, needed, request_id);
 	-- To the minute is enough, and no request waits for another that notes the same.
 	IF token.last_used_at IS NULL OR token.last_used_at < now() - interval '1 minute' THEN
 		UPDATE fleet.token AS t SET last_used_at = now()
@@ -40,9 +82,90 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION api.begin(bytea, text) IS
-	'Proves a bearer token, given as its SHA-256, and that its role may call what needs at least that role; notes when it was last '
-	'used, to the minute. Unknown, expired or revoked: CF401; another role: CF403.';
+COMMENT ON FUNCTION api.begin(bytea, text, text) IS
+	'Proves a bearer token, given as its SHA-256, opens the call in its scope, and notes when it was last used, to the minute. '
+	'Unknown, expired or revoked: CF401; a role that may not call what needs at least that role: CF403.';
+
+CREATE FUNCTION api.because(reason text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT set_config('coldfleet.reason', coalesce(reason, ''), true)
+$$;
+COMMENT ON FUNCTION api.because(text) IS 'Says why the call changes what it changes (coldfleet.reason), for history to record.';
+
+CREATE FUNCTION api.idempotency(key text, request_sha256 bytea) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	its_holder CONSTANT text := coalesce('token ' || nullif(current_setting('coldfleet.token_id'), ''),
+					     'subject ' || current_setting('coldfleet.actor'));
+	made boolean;
+	known api.idempotency_key;
+BEGIN
+	-- Each call that adds a row takes two old ones away, so the table needs nobody else.
+	DELETE FROM api.idempotency_key AS old WHERE (old.holder, old.key) IN (
+		SELECT k.holder, k.key FROM api.idempotency_key AS k WHERE k.created_at < now() - interval '24 hours'
+		ORDER BY k.created_at LIMIT 2 FOR UPDATE SKIP LOCKED);
+	-- Waits for another call with the same key that is still at work.
+	INSERT INTO api.idempotency_key AS k (holder, key, request_sha256)
+	VALUES (its_holder, idempotency.key, idempotency.request_sha256)
+	ON CONFLICT (holder, key) DO UPDATE SET request_sha256 = excluded.request_sha256, created_at = now(), answer = NULL
+	WHERE k.created_at < now() - interval '24 hours'
+	RETURNING true INTO made;
+	IF made THEN
+		PERFORM set_config('coldfleet.idempotency_key', idempotency.key, true);
+		RETURN;
+	END IF;
+	SELECT * INTO STRICT known FROM api.idempotency_key AS k WHERE k.holder = its_holder AND k.key = idempotency.key;
+	IF known.request_sha256 <> idempotency.request_sha256 THEN
+		RAISE EXCEPTION 'Idempotency-Key: the key belongs to another request, expected a new key' USING ERRCODE = 'CF422';
+	END IF;
+	RAISE EXCEPTION 'answered before' USING ERRCODE = 'CF208', DETAIL = known.answer;
+END
+$$;
+COMMENT ON FUNCTION api.idempotency(text, bytea) IS
+	'Makes a repeated request harmless: the first call with a key goes on, another waits for it and then gets its answer as the detail of '
+	'SQLSTATE CF208; with another request: CF422. Keys belong to whoever asks and last 24 hours.';
+
+CREATE FUNCTION api.remember(answer api.answer, kept text DEFAULT NULL) RETURNS api.answer
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF current_setting('coldfleet.idempotency_key', true) <> '' THEN
+		UPDATE api.idempotency_key AS k SET answer = json_build_object('status', coalesce((remember.answer).status, 200),
+			'body', coalesce(kept, (remember.answer).body), 'etag', (remember.answer).etag,
+			'location', (remember.answer).location)::text
+		WHERE k.holder = coalesce('token ' || nullif(current_setting('coldfleet.token_id'), ''),
+					  'subject ' || current_setting('coldfleet.actor'))
+			AND k.key = current_setting('coldfleet.idempotency_key');
+	END IF;
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION api.remember(api.answer, text) IS
+	'Keeps the answer of a call with an Idempotency-Key for its repetition, in the same transaction, and hands it on. kept: the body to '
+	'repeat where the first one has a secret.';
+
+CREATE FUNCTION api.check_match(if_match text, revision text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF if_match <> '*' AND NOT EXISTS (
+		SELECT FROM regexp_matches(if_match, '(?:^|[ ,])"([^".]*)(?:\.[^"]*)?"', 'g') AS m WHERE m[1] = revision)
+	THEN
+		RAISE EXCEPTION 'If-Match: it was changed meanwhile, its ETag begins with "% now; read it again', revision
+			USING ERRCODE = 'CF412';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION api.check_match(text, text) IS
+	'Refuses with CF412 unless If-Match, a list of entity tags or *, names the revision. An entity tag is the revision, then maybe a dot '
+	'and what else the representation depends on, which a change does not depend on.';
 
 CREATE FUNCTION api.json_time(at timestamptz) RETURNS text
 LANGUAGE sql STABLE
@@ -256,8 +379,11 @@ COMMENT ON FUNCTION api.readings(text, timestamptz, timestamptz, int, text) IS
 	'Unknown serial: CF404; to_ts not after from_ts: CF422; a cursor that is not of this list: CF400.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA api FROM PUBLIC;
+RESET ROLE;
+SET LOCAL ROLE coldfleet_owner;
 GRANT USAGE ON SCHEMA api TO coldfleet_api;
-GRANT EXECUTE ON FUNCTION api.begin(bytea, text), api.devices(int, text), api.device(text),
+GRANT EXECUTE ON FUNCTION api.begin(bytea, text, text), api.idempotency(text, bytea),
+	api.remember(api.answer, text), api.devices(int, text), api.device(text),
 	api.readings(text, timestamptz, timestamptz, int, text) TO coldfleet_api;
 
 COMMIT;

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The owner of every object and the five roles that programs and people run under. Roles belong to the whole cluster, so
+-- The owner of every object, the one that REST's functions run as, and the five roles that programs and people run under. Roles belong to the whole cluster, so
 -- one that exists already is kept. None has a password: who may log in as whom is decided in pg_hba.conf.
 BEGIN;
 
@@ -9,6 +9,7 @@ DECLARE
 BEGIN
 	FOREACH role SLICE 1 IN ARRAY ARRAY[
 		['coldfleet_owner', 'NOLOGIN'],
+		['coldfleet_api_definer', 'NOLOGIN'],
 		['coldfleet_ingest', 'LOGIN'],
 		['coldfleet_bridge', 'LOGIN'],
 		['coldfleet_signer', 'LOGIN'],
@@ -23,6 +24,7 @@ BEGIN
 	IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
 		EXECUTE format('GRANT coldfleet_owner TO %I', current_user);
 	END IF;
+	GRANT coldfleet_api_definer TO coldfleet_owner;
 	EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
 	EXECUTE format('GRANT CONNECT ON DATABASE %I TO coldfleet_ingest, coldfleet_bridge, coldfleet_signer, '
 		       'coldfleet_api, coldfleet_analyst', current_database());
@@ -38,6 +40,8 @@ ALTER ROLE coldfleet_ingest SET jit = off;
 ALTER ROLE coldfleet_ingest SET plan_cache_mode = force_generic_plan;
 
 COMMENT ON ROLE coldfleet_owner IS 'Owns every object of coldfleet. Nobody logs in as it.';
+COMMENT ON ROLE coldfleet_api_definer IS
+	'Owns the functions of schema api, so that row-level security binds them. Nobody logs in as it.';
 COMMENT ON ROLE coldfleet_ingest IS 'coldfleet-ingest: stores telemetry. Sees neither commands nor tokens nor certificates.';
 COMMENT ON ROLE coldfleet_bridge IS 'coldfleet-bridge: publishes signed commands, records replies and presence.';
 COMMENT ON ROLE coldfleet_signer IS 'coldfleet-signer: reads approved commands and signs them.';

@@ -12,8 +12,15 @@ DROP FUNCTION api.json_latest(telemetry.device_state);
 DROP FUNCTION api.cursor_key(text, text);
 DROP FUNCTION api.cursor(text, text);
 DROP FUNCTION api.json_time(timestamptz);
-DROP FUNCTION api.begin(bytea, text);
+DROP FUNCTION api.check_match(text, text);
+DROP FUNCTION api.remember(api.answer, text);
+DROP FUNCTION api.idempotency(text, bytea);
+DROP FUNCTION api.because(text);
+DROP FUNCTION api.begin(bytea, text, text);
+DROP FUNCTION api.enter(text, int, text, int[], text, text);
 DROP FUNCTION api.role_allows(text, text);
+DROP TYPE api.answer;
+DROP TABLE api.idempotency_key;
 DROP SCHEMA api;
 
 COMMIT;

@@ -130,7 +130,7 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.begin,api.device,api.devices,api.readings}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
+	'{api.begin,api.device,api.devices,api.idempotency,api.readings,api.remember}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
 	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgtap') AND relkind IN ('r', 'p', 'v', 'm', 'S')
 		AND relpersistence <> 't' AND has_table_privilege('coldfleet_api', pg_class.oid,

@@ -2,7 +2,7 @@
 -- What each role must not be able to do is tried as that role, and the catalog is asked about everything else.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(51);
+SELECT plan(53);
 
 -- The SQLSTATE that a statement ends with under a role; '00000' when it goes through. It is undone either way.
 CREATE FUNCTION pg_temp.try_as(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -73,11 +73,21 @@ SELECT is_empty($$
 $$, 'test_every_security_definer_function_fixes_its_search_path');
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-	WHERE n.nspowner = 'coldfleet_owner'::regrole AND c.relowner <> 'coldfleet_owner'::regrole
+	WHERE n.nspowner = 'coldfleet_owner'::regrole AND c.relowner <> 'coldfleet_owner'::regrole AND c.relkind <> 'c'
 	UNION ALL
 	SELECT p.oid::regprocedure::oid::regclass FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-	WHERE n.nspowner = 'coldfleet_owner'::regrole AND p.proowner <> 'coldfleet_owner'::regrole
-$$, 'test_the_owner_owns_everything');
+	WHERE n.nspowner = 'coldfleet_owner'::regrole AND p.proowner <> CASE n.nspname
+		WHEN 'api' THEN 'coldfleet_api_definer'::regrole ELSE 'coldfleet_owner'::regrole END
+$$, 'test_the_owner_owns_everything_but_the_functions_of_rest');
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'device_id'
+	WHERE c.relkind IN ('r', 'p') AND c.relowner = 'coldfleet_owner'::regrole AND NOT c.relispartition
+		AND has_any_column_privilege('coldfleet_api_definer', c.oid, 'SELECT') AND NOT (c.relrowsecurity AND EXISTS (
+			SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'scope' AND polroles = ARRAY['coldfleet_api_definer'::regrole::oid]))
+$$, 'test_rest_sees_every_table_with_a_device_through_the_scope_of_the_call');
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c WHERE relispartition AND has_table_privilege('coldfleet_api_definer', c.oid, 'SELECT')
+$$, 'test_rest_reads_no_partition_around_the_policies_of_its_table');
 SELECT ok(NOT has_database_privilege('coldfleet_analyst', current_database(), 'TEMPORARY, CREATE'),
 	'test_analyst_cannot_create_objects_in_the_database');
 SELECT results_eq($$

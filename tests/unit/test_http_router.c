@@ -15,22 +15,25 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct param list_params[] = {
-	{"limit", PARAM_QUERY, PARAM_INT, 1, 1000, "100", ""},
-	{"cursor", PARAM_QUERY, PARAM_CURSOR, 0, 0, NULL, ""},
+	{"limit", PARAM_QUERY, PARAM_INT, 1, 1000, "100", "", NULL},
+	{"cursor", PARAM_QUERY, PARAM_CURSOR, 0, 0, NULL, "", NULL},
 };
 static const struct param item_params[] = {
-	{"serial", PARAM_PATH, PARAM_SERIAL, 0, 0, NULL, ""},
-	{"from", PARAM_QUERY, PARAM_TIME, 0, 0, NULL, ""},
+	{"serial", PARAM_PATH, PARAM_SERIAL, 0, 0, NULL, "", NULL},
+	{"from", PARAM_QUERY, PARAM_TIME, 0, 0, NULL, "", NULL},
 };
 static const struct param place_params[] = {
-	{"serial", PARAM_PATH, PARAM_SERIAL, 0, 0, NULL, ""},
-	{"probe", PARAM_PATH, PARAM_INT, -1, 255, NULL, ""},
+	{"serial", PARAM_PATH, PARAM_SERIAL, 0, 0, NULL, "", NULL},
+	{"probe", PARAM_PATH, PARAM_INT, -1, 255, NULL, "", NULL},
 };
 static const struct route table[] = {
-	{"GET", "/v1/things", "", NULL, list_params, COUNT(list_params), NULL, NULL},
-	{"POST", "/v1/things", "", NULL, NULL, 0, NULL, NULL},
-	{"GET", "/v1/things/{serial}", "", NULL, item_params, COUNT(item_params), NULL, NULL},
-	{"DELETE", "/v1/things/{serial}/probes/{probe}", "", NULL, place_params, COUNT(place_params), NULL, NULL},
+	{.method = "GET", .path = "/v1/things", .params = list_params, .param_count = COUNT(list_params)},
+	{.method = "POST", .path = "/v1/things", .params = NULL, .param_count = 0},
+	{.method = "GET", .path = "/v1/things/{serial}", .params = item_params, .param_count = COUNT(item_params)},
+	{.method = "DELETE",
+	 .path = "/v1/things/{serial}/probes/{probe}",
+	 .params = place_params,
+	 .param_count = COUNT(place_params)},
 };
 
 static struct route_match match;

@@ -56,7 +56,8 @@ typedef void db_commit_cb(struct db *db, bool ok, const char *sqlstate, const st
 
 /* Texts in `options` are copied. */
 struct db *db_new(struct event_base *base, const struct db_options *options, db_event_cb *cb, void *arg);
-void db_free(struct db **db); /* callbacks of what is in flight are not called */
+/* Callbacks of what is in flight are not called. Not from within its own callback. */
+void db_free(struct db **db);
 
 void db_start(struct db *db);
 bool db_up(const struct db *db);

@@ -459,6 +459,19 @@ static void test_a_server_that_is_not_there_is_tried_with_back_off(void **state)
 	client_free(c);
 }
 
+static void test_a_success_ends_the_back_off(void **state)
+{
+	(void)state;
+	struct client *c = client_up((struct db_options){0});
+	for (int i = 1; i <= 8; i++) { /* without the end, the eighth wait would be 10 s */
+		db_drop(c->db, "again");
+		assert_true(loop_until(base, is_lost, c, 1));
+		assert_true(loop_until(base, is_up, c, 2));
+		assert_int_equal(c->losses, i);
+	}
+	client_free(c);
+}
+
 static void test_a_free_with_queries_in_flight_calls_nobody(void **state)
 {
 	(void)state;
@@ -518,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_many_segments_in_flight_end_in_order),
 		cmocka_unit_test(test_a_descriptor_that_libpq_closed_can_be_used_by_others_at_once),
 		cmocka_unit_test(test_a_server_that_is_not_there_is_tried_with_back_off),
+		cmocka_unit_test(test_a_success_ends_the_back_off),
 		cmocka_unit_test(test_a_free_with_queries_in_flight_calls_nobody),
 		cmocka_unit_test(test_only_errors_that_may_pass_are_retryable),
 	};

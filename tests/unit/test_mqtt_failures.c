@@ -128,6 +128,36 @@ static void test_a_server_that_speaks_something_else_is_tried_with_back_off(void
 	close(fd);
 }
 
+static void reset_peer(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct linger at_once = {.l_onoff = 1};
+	(void)what, (void)arg;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
+}
+
+static void hear_and_reset(evutil_socket_t fd, short what, void *arg)
+{
+	(void)what, (void)arg;
+	int peer = accept(fd, NULL, NULL);
+	if (peer >= 0)
+		event_base_once(base, peer, EV_READ, reset_peer, NULL, NULL);
+}
+
+/* libmosquitto takes a reset during the handshake for "not yet", and what comes next for a TLS error. */
+static void test_a_server_that_resets_the_handshake_is_tried_with_back_off(void **state)
+{
+	(void)state;
+	int port, fd = listen_on_loopback(&port, 16);
+	struct event *ev = event_new(base, fd, EV_READ | EV_PERSIST, hear_and_reset, NULL);
+	event_add(ev, NULL);
+	const struct mqtt_options o = {.host = "127.0.0.1", .port = port};
+	fails_with_back_off(o, false, "Connection reset by peer");
+	fails_with_back_off(o, true, "Connection reset by peer");
+	event_free(ev);
+	close(fd);
+}
+
 static int connect_to(int port)
 {
 	struct sockaddr_in sin = {
@@ -370,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_a_broker_of_another_authority_is_not_trusted),
 		cmocka_unit_test(test_a_client_without_certificate_is_told_so_with_back_off),
 		cmocka_unit_test(test_a_server_that_speaks_something_else_is_tried_with_back_off),
+		cmocka_unit_test(test_a_server_that_resets_the_handshake_is_tried_with_back_off),
 		cmocka_unit_test(test_a_silent_tls_server_costs_no_cpu),
 		cmocka_unit_test(test_a_stop_ends_in_one_lost_in_every_state),
 		cmocka_unit_test(test_a_stop_of_what_was_never_started_says_nothing),

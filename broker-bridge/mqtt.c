@@ -198,6 +198,12 @@ static void on_subscribe(struct mosquitto *mosq, void *arg, int mid, int count, 
 	tell(arg, &event);
 }
 
+static void on_unsubscribe(struct mosquitto *mosq, void *arg, int mid, const mosquitto_property *properties)
+{
+	(void)mosq, (void)properties;
+	tell(arg, &(struct mqtt_event){.type = MQTT_UNSUBSCRIBED, .mid = mid});
+}
+
 static void on_publish(struct mosquitto *mosq, void *arg, int mid, int reason, const mosquitto_property *properties)
 {
 	(void)mosq, (void)properties;
@@ -393,6 +399,7 @@ static bool configure(struct mqtt *m, struct err *e)
 	mosquitto_connect_v5_callback_set(m->mosq, on_connect);
 	mosquitto_disconnect_v5_callback_set(m->mosq, on_disconnect);
 	mosquitto_subscribe_v5_callback_set(m->mosq, on_subscribe);
+	mosquitto_unsubscribe_v5_callback_set(m->mosq, on_unsubscribe);
 	mosquitto_publish_v5_callback_set(m->mosq, on_publish);
 	mosquitto_message_v5_callback_set(m->mosq, on_message);
 	return true;
@@ -524,14 +531,14 @@ void mqtt_start(struct mqtt *m)
 	timer_set(m, 0);
 }
 
-void mqtt_stop(struct mqtt *m)
+static void stop(struct mqtt *m, const mosquitto_property *properties)
 {
 	bool farewell = mqtt_connected(m) && m->held == 0;
 	if (m->state == MQTT_STOPPED || m->state == MQTT_STOPPING)
 		return;
 	m->state = MQTT_STOPPING;
 	if (farewell) {
-		mosquitto_disconnect(m->mosq);
+		mosquitto_disconnect_v5(m->mosq, 0, properties);
 		timer_set(m, STOP_TIMEOUT);
 		update_events(m);
 		return;
@@ -539,6 +546,19 @@ void mqtt_stop(struct mqtt *m)
 	if (m->drop_reason[0] == '\0')
 		snprintf(m->drop_reason, sizeof(m->drop_reason), "stopped");
 	event_active(m->timer, EV_TIMEOUT, 0);
+}
+
+void mqtt_stop(struct mqtt *m)
+{
+	stop(m, NULL);
+}
+
+void mqtt_end_session(struct mqtt *m)
+{
+	mosquitto_property *properties = NULL;
+	mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
+	stop(m, properties);
+	mosquitto_property_free_all(&properties);
 }
 
 bool mqtt_connected(const struct mqtt *m)
@@ -567,6 +587,13 @@ bool mqtt_subscribe(struct mqtt *m, const char *filter, int qos, struct err *e)
 	if (!mqtt_connected(m))
 		return err_set(e, ERR_BROKER_LOST, "subscribe: not connected");
 	return queued(m, mosquitto_subscribe_v5(m->mosq, NULL, filter, qos, 0, NULL), "subscribe", e);
+}
+
+bool mqtt_unsubscribe(struct mqtt *m, const char *filter, struct err *e)
+{
+	if (!mqtt_connected(m))
+		return err_set(e, ERR_BROKER_LOST, "unsubscribe: not connected");
+	return queued(m, mosquitto_unsubscribe_v5(m->mosq, NULL, filter, NULL), "unsubscribe", e);
 }
 
 bool mqtt_publish(struct mqtt *m, const struct mqtt_publish *p, int *mid, struct err *e)

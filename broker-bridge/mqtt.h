@@ -48,9 +48,10 @@ struct mqtt_message {
 enum mqtt_event_type {
 	MQTT_CONNECTED,  /* CONNACK success: subscribe, publish */
 	MQTT_SUBSCRIBED, /* `reason` is the worst of the granted codes: >= 0x80 is a refusal */
-	MQTT_MESSAGE,    /* `message`, valid during the callback */
-	MQTT_IDLE,       /* nothing more to read for now, or paused: the messages since the last MQTT_IDLE are a natural
-			  * batch. Over TLS some messages may still come between mqtt_pause() and this. */
+	MQTT_UNSUBSCRIBED,
+	MQTT_MESSAGE,   /* `message`, valid during the callback */
+	MQTT_IDLE,      /* nothing more to read for now, or paused: the messages since the last MQTT_IDLE are a natural
+			 * batch. Over TLS some messages may still come between mqtt_pause() and this. */
 	MQTT_PUBLISHED, /* QoS 1 acknowledged by the broker: `mid`, `reason` (0, 0x10 no subscriber, >= 0x80 refused) */
 	MQTT_RELEASED,  /* every held acknowledgement was handed to the kernel */
 	MQTT_LOST,      /* connection gone, `why`; a reconnect follows by itself unless mqtt_stop() was called */
@@ -76,6 +77,8 @@ void mqtt_free(struct mqtt **m);
 void mqtt_start(struct mqtt *m);
 /* Sends DISCONNECT when nothing is held and it can be written, closes, and does not come back. MQTT_LOST follows. */
 void mqtt_stop(struct mqtt *m);
+/* As mqtt_stop(), and the broker forgets the session with all that still waits in it. */
+void mqtt_end_session(struct mqtt *m);
 /* Closes the socket at once; held acknowledgements are never sent; reconnects after the back-off. MQTT_LOST follows. */
 void mqtt_drop(struct mqtt *m, const char *why);
 
@@ -84,6 +87,9 @@ bool mqtt_connected(const struct mqtt *m);
 bool mqtt_stopped(const struct mqtt *m);
 
 bool mqtt_subscribe(struct mqtt *m, const char *filter, int qos, struct err *e);
+
+/* MQTT_UNSUBSCRIBED follows, also when there was no such subscription. */
+bool mqtt_unsubscribe(struct mqtt *m, const char *filter, struct err *e);
 
 struct mqtt_publish {
 	const char *topic;

@@ -166,20 +166,25 @@ static bool section_is_ours(const struct config *c, const char *section, size_t 
 	return false;
 }
 
+/* How many letters two keys have in common at their beginnings. */
+static size_t common_prefix(const char *a, const char *b)
+{
+	size_t n = 0;
+	while (a[n] != '\0' && a[n] == b[n])
+		n++;
+	return n;
+}
+
 static bool unknown_key(const struct config *c, const char *key, struct err *e)
 {
-	char known[200] = "";
-	size_t section = strcspn(key, "."), used = 0;
-	for (size_t i = 0; i < c->count; i++) {
-		if (strncmp(c->items[i].key, key, section + 1) != 0)
-			continue;
-		int n = snprintf(known + used, sizeof(known) - used, "%s%s", used ? ", " : "",
-				 c->items[i].key + section + 1);
-		if (n < 0 || (size_t)n >= sizeof(known) - used)
-			break;
-		used += (size_t)n;
+	const char *nearest = c->items[0].key;
+	for (size_t i = 1; i < c->count; i++) {
+		if (common_prefix(c->items[i].key, key) > common_prefix(nearest, key))
+			nearest = c->items[i].key;
 	}
-	return err_set(e, ERR_CONFIG, "unknown key '%.60s'; known here: %s", key, known);
+	return err_set(e, ERR_CONFIG,
+		       "unknown key '%.60s', the nearest known one is '%s' (--help-config lists them all)", key,
+		       nearest);
 }
 
 static bool assign(struct config *c, const char *key, const char *text, const char *origin, struct err *e)
@@ -375,6 +380,16 @@ bool config_reload(struct config *c, struct err *e)
 	return ok;
 }
 
+/* As one would write it: the largest unit of which it is a whole number. */
+static void print_seconds(double seconds, FILE *to)
+{
+	static const struct unit units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
+	size_t i = 0;
+	while (i < 3 && (seconds == 0 || floor(seconds / units[i].factor) * units[i].factor != seconds))
+		i++;
+	fprintf(to, "%.15g%s", seconds / units[i].factor, units[i].name);
+}
+
 static void print_value(const struct config_item *item, const unsigned char *values, FILE *to)
 {
 	static const char *const levels[] = {"error", "warn", "info", "debug"};
@@ -391,7 +406,7 @@ static void print_value(const struct config_item *item, const unsigned char *val
 		fprintf(to, "%lld", (long long)*(const int64_t *)at);
 		break;
 	case CONFIG_SECONDS:
-		fprintf(to, "%gs", *(const double *)at);
+		print_seconds(*(const double *)at, to);
 		break;
 	case CONFIG_BOOL:
 		fputs(*(const bool *)at ? "yes" : "no", to);

@@ -20,6 +20,10 @@ const struct config_item ingest_config_items[] = {
 	SERVICE_CONFIG_ITEMS("ingest", "127.0.0.1:9641"),
 	TEXT(database, "postgresql:///coldfleet?user=coldfleet_ingest", "PostgreSQL, as a libpq URI or keywords"),
 	NUMBER(lanes, CONFIG_INT, "2", 1, 64, false, "connections to the broker, each with its own to the database"),
+	NUMBER(first_lane, CONFIG_INT, "1", 1, 65535, false, "number of the first lane; part of its client id"),
+	{"ingest.leave", CONFIG_BOOL, offsetof(struct ingest_config, leave), "no", 0, 0, false, false,
+	 "yes: take the lanes out of service for good. Leave the shared subscription, store what still waits in their "
+	 "sessions, end the sessions, exit"},
 	NUMBER(batch_messages, CONFIG_INT, "1000", 1, 65535, false,
 	       "MQTT Receive Maximum: unacknowledged messages a lane takes, and so the largest batch"),
 	NUMBER(batch_readings, CONFIG_INT, "20000", 1, 1000000, true, "readings after which a lane stores its batch"),

@@ -12,6 +12,8 @@ struct ingest_config {
 	struct service_config service; /* first: core/service.h */
 	char database[CONFIG_TEXT_MAX];
 	int64_t lanes;
+	int64_t first_lane;
+	bool leave;
 	int64_t batch_messages;
 	int64_t batch_readings;
 	char mqtt_host[CONFIG_TEXT_MAX];

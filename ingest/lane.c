@@ -54,11 +54,13 @@ struct lane {
 	struct store *store;
 	struct batch batch;
 	struct event *retry; /* after a batch that could not be stored */
+	struct event *quiet; /* leaving: nothing has come since it was set */
 	struct backoff backoff;
 	int64_t batch_closed_at; /* when the last message of the batch had come */
 	bool store_up;
-	bool online;   /* subscribed, and told so */
-	bool in_doubt; /* the connection that the batch came over is gone: its acknowledgements are void */
+	bool online;       /* subscribed, and told so */
+	bool in_doubt;     /* the connection that the batch came over is gone: its acknowledgements are void */
+	bool unsubscribed; /* leaving: only what waits in the session still comes */
 	bool stopping;
 	bool stopped;
 };
@@ -126,6 +128,29 @@ static void stop_when_idle(struct lane *lane)
 	lane->cb(lane, LANE_STOPPED, lane->arg);
 }
 
+/* ---- leaving ---- */
+
+/* Long enough for a broker that still has messages of this session to send one. */
+static const struct timeval quiet_time = {.tv_sec = 2};
+
+static void leave_when_quiet(struct lane *lane)
+{
+	if (lane->unsubscribed)
+		event_add(lane->quiet, &quiet_time);
+}
+
+static void on_quiet(evutil_socket_t fd, short what, void *arg)
+{
+	struct lane *lane = arg;
+	(void)fd, (void)what;
+	if (lane->state != LANE_STATE_READING || lane->batch.count > 0)
+		return; /* back_to_reading() or a new connection comes to it again */
+	log_info(lane->name, "left");
+	lane->stopping = true;
+	mqtt_pause(lane->mqtt);
+	mqtt_end_session(lane->mqtt);
+}
+
 /* ---- storing ---- */
 
 static void back_to_reading(struct lane *lane)
@@ -141,6 +166,7 @@ static void back_to_reading(struct lane *lane)
 	if (mqtt_connected(lane->mqtt)) {
 		enter(lane, LANE_STATE_READING);
 		mqtt_resume(lane->mqtt);
+		leave_when_quiet(lane);
 		return;
 	}
 	enter(lane, LANE_STATE_OFFLINE);
@@ -239,7 +265,9 @@ static void subscribe(struct lane *lane)
 	struct err e = {0};
 	char filter[CONFIG_TEXT_MAX + 64];
 	snprintf(filter, sizeof(filter), "$share/%s/cf/v1/+/telemetry", lane->options.config->share_group);
-	if (!mqtt_subscribe(lane->mqtt, filter, 1, &e))
+	bool ok = lane->options.config->leave ? mqtt_unsubscribe(lane->mqtt, filter, &e)
+					      : mqtt_subscribe(lane->mqtt, filter, 1, &e);
+	if (!ok)
 		log_warn(lane->name, "%s", e.detail);
 }
 
@@ -262,6 +290,8 @@ static void take(struct lane *lane, const struct mqtt_message *message)
 static void connection_lost(struct lane *lane)
 {
 	lane->in_doubt = true;
+	lane->unsubscribed = false;
+	event_del(lane->quiet);
 	switch (lane->state) {
 	case LANE_STATE_READING:
 		discard_batch(lane);
@@ -307,6 +337,10 @@ static void on_mqtt(struct mqtt *mqtt, const struct mqtt_event *event, void *arg
 		lane->online = true;
 		log_info(lane->name, "online");
 		lane->cb(lane, LANE_ONLINE, lane->arg);
+		break;
+	case MQTT_UNSUBSCRIBED:
+		lane->unsubscribed = true;
+		leave_when_quiet(lane);
 		break;
 	case MQTT_MESSAGE:
 		take(lane, event->message);
@@ -361,7 +395,8 @@ struct lane *lane_new(struct event_base *base, const struct lane_options *option
 	snprintf(client_id, sizeof(client_id), "%s-%u", config->client_id, options->number);
 	batch_init(&lane->batch);
 	lane->retry = evtimer_new(base, on_retry, lane);
-	if (lane->retry == NULL)
+	lane->quiet = evtimer_new(base, on_quiet, lane);
+	if (lane->retry == NULL || lane->quiet == NULL)
 		abort();
 	lane->store = store_new(base, lane->store_name, config->database, options->metrics, on_store, lane);
 	struct mqtt_options mqtt = {
@@ -395,6 +430,7 @@ void lane_free(struct lane **lp)
 	mqtt_free(&lane->mqtt);
 	store_free(&lane->store);
 	event_free(lane->retry);
+	event_free(lane->quiet);
 	batch_fini(&lane->batch);
 	free(lane);
 	*lp = NULL;

@@ -88,7 +88,7 @@ static bool ingest_init(struct ingest *in, struct err *e)
 		abort();
 	event_add(in->gauges, &second);
 	for (; in->lane_count < (size_t)in->config.lanes; in->lane_count++) {
-		struct lane_options options = {.number = (unsigned)in->lane_count + 1,
+		struct lane_options options = {.number = (unsigned)((size_t)in->config.first_lane + in->lane_count),
 					       .config = &in->config,
 					       .password = in->password,
 					       .directory = in->directory,

@@ -214,16 +214,6 @@ class Line:
         """with line.together(): what is published meanwhile waits at the broker and comes to ingest at once."""
         return Frozen(self.stack, "ingest")
 
-    def end_session(self, client_id):
-        """What the broker keeps for that client is discarded, as if it had never been there."""
-        client = UnixClient(client_id=client_id, protocol=paho.MQTTv5)
-        client.socket_path = self.socket_path
-        client.username_pw_set(TEST_USER, TEST_PASSWORD)
-        client.connect("localhost", 1, clean_start=True)
-        wait_for(lambda: client.loop(0.1) == 0 and client.is_connected(), 10, "the session to be taken over")
-        client.disconnect()
-        wait_for(lambda: client.loop(0.1) != 0, 10, "the session to end")
-
     def ready(self):
         """(status, words) of /readyz of ingest."""
         return http_get(self.stack.env["COLDFLEET_METRICS_INGEST"].replace("/metrics", "/readyz"))

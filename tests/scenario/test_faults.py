@@ -185,8 +185,27 @@ def test_two_ingest_processes_share_the_work_and_one_of_them_killed_loses_and_do
         assert second.terminate() == 0
     finally:
         second.kill()
-        line.end_session("second-1")
-        line.end_session("second-2")
+        retire(line, "second")
+
+
+def retire(line, client_id):
+    """What docs/operations.md says to do with a process that is not to come back."""
+    with Ingest(line.stack, f"ingest.client_id={client_id}", "ingest.leave=yes") as leaving:
+        assert leaving.process.wait(30) == 0
+
+
+def test_process_taken_out_of_service_first_stores_what_waits_for_it_and_then_gets_nothing_more(line):
+    device = line.device()
+    with Ingest(line.stack, "ingest.client_id=leaver").wait_ready() as ingest:
+        assert ingest.terminate() == 0
+    for i in range(40):
+        device.publish(senml([i], seq=i, start=NOW + i))
+    wait_for(lambda: device.count() == 20, 20, "the half that the stack's own ingest is given")
+    retire(line, "leaver")
+    wait_for(lambda: device.count() == 40, 20, "the half that waited")
+    for i in range(40, 80):
+        device.publish(senml([i], seq=i, start=NOW + i))
+    wait_for(lambda: device.count() == 80, 20, "all of what came after")
 
 
 # With a tracker that keeps its samples until the receipt

@@ -194,7 +194,7 @@ def test_check_config_prints_the_value_in_force_to_the_last_digit():
     ("[ingest]\nlanes = two\n", [":2: ingest.lanes: expected a whole number, got 'two'"]),
     ("[ingest]\nlanes = 0\n", [":2: ingest.lanes: 0 is out of bounds, expected 1 to 64"]),
     ("[ingest]\nlanes = 65\n", [":2: ingest.lanes: 65 is out of bounds, expected 1 to 64"]),
-    ("[ingest]\n\nlane = 2\n", [":3: unknown key 'ingest.lane'", "known here:", "lanes"]),
+    ("[ingest]\n\nlane = 2\n", [":3: unknown key 'ingest.lane', the nearest known one is 'ingest.lanes'"]),
     ("[ingest]\nmax_age = 3 weeks\n", [":2: ingest.max_age: expected", "'3 weeks'"]),
     ("[ingest]\nmax_pack_bytes = 64 KB\n", [":2: ingest.max_pack_bytes: expected", "'64 KB'"]),
     ("[ingest]\nlog_level = loud\n", [":2: ingest.log_level: expected", "'loud'"]),
@@ -215,10 +215,10 @@ def test_wrong_configuration_is_named_with_file_line_and_what_was_expected_and_t
         assert (f"{path}{word}" if word[0] == ":" else word) in shown.stderr
 
 
-def test_unknown_key_is_answered_with_names_of_keys_that_exist():
-    named = run("--set", "ingest.lane=2").stderr.split("known here: ")[1].split("(")[0].strip(" ;.\n").split(", ")
+def test_unknown_key_is_answered_with_a_key_that_exists():
+    named = run("--set", "ingest.max_packbytes=2").stderr.split("nearest known one is '")[1].split("'")[0]
     keys = [row.split("=")[0].strip() for row in run("--check-config").stdout.splitlines()]
-    assert named and {f"ingest.{name}" for name in named} <= set(keys)
+    assert named == "ingest.max_pack_bytes" and named in keys
 
 
 @pytest.mark.parametrize("words, said", [

@@ -451,6 +451,7 @@ static void on_mqtt(struct mqtt *m, const struct mqtt_event *event, void *arg)
 		break;
 	case MQTT_IDLE:
 	case MQTT_RELEASED:
+	case MQTT_UNSUBSCRIBED:
 		break;
 	}
 }

@@ -39,6 +39,8 @@ static void on_event(struct mqtt *m, const struct mqtt_event *event, void *arg)
 	case MQTT_SUBSCRIBED:
 		p->subscribes += event->reason < 0x80;
 		break;
+	case MQTT_UNSUBSCRIBED:
+		break;
 	case MQTT_MESSAGE:
 		take_message(p, event->message);
 		break;

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""coldfleetctl against a running coldfleet: what a person sees, what a script gets, and which status says what went
+wrong: no server, no trust, no right, no such thing, a connection that breaks."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import socket
+import subprocess
+import threading
+from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
+
+import pytest
+
+from api_process import api_processes, certificate, free_port
+from stack import BIN, PATIENCE, ROOT, wait_for
+
+CTL = BIN / "coldfleetctl"
+FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, CONFLICT, UNREACHABLE = range(1, 7)
+
+
+@pytest.fixture
+def ctl(stack, tmp_path):
+    """Runs coldfleetctl with the token of a role. Keywords in capitals are environment variables; None takes one away."""
+
+    def run(*words, token="VIEWER", status=0, stdin=None, **environ):
+        env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(tmp_path),
+               "COLDFLEET_API": stack.env["COLDFLEET_API"], "COLDFLEET_TOKEN": stack.env.get(f"COLDFLEET_TOKEN_{token}", token)}
+        env = {k: str(v) for k, v in {**env, **environ}.items() if v is not None}
+        done = subprocess.run([CTL, *map(str, words)], capture_output=True, text=True, env=env, input=stdin,
+                              timeout=60 * PATIENCE)
+        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        assert "Sanitizer" not in done.stderr
+        return done
+
+    return run
+
+
+@contextlib.contextmanager
+def relay(to, cut):
+    """A TCP relay to the API's port. `cut(n)` says after how many bytes of answers the n-th connection is broken; None:
+    never. Gives its port and the list of connections so far."""
+    seen = []
+    ended = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(client, left):
+        with client, socket.create_connection(("127.0.0.1", to)) as server:
+            while not ended.is_set():
+                ready = select.select([client, server], [], [], 0.2)[0]
+                for s in ready:
+                    data = s.recv(65536)
+                    if not data or (s is server and left is not None and left <= 0):
+                        return
+                    if s is server and left is not None:
+                        data, left = data[:left], left - len(data)
+                    (client if s is server else server).sendall(data)
+                    if left is not None and left <= 0:
+                        return
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                seen.append(client)
+                threading.Thread(target=serve, args=(client, cut(len(seen))), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1], seen
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def api_port(stack):
+    return urlsplit(stack.env["COLDFLEET_API"]).port
+
+
+# What is shown
+
+
+def test_devices_are_a_table_for_people_and_the_bytes_of_the_api_for_scripts(stack, ctl):
+    lines = ctl("devices", "list").stdout.splitlines()
+    assert lines[0].split()[:3] == ["SERIAL", "STATE", "MODEL"]
+    assert [line.split()[0] for line in lines[1:]] == [r[0] for r in stack.sql("SELECT serial FROM fleet.device ORDER BY serial")]
+    assert ctl("devices", "list", "--json").stdout.encode() == stack.rest("/v1/devices").body + b"\n"
+    assert ctl("devices", "show", "spare-01", "--json").stdout.encode() == stack.rest("/v1/devices/spare-01").body + b"\n"
+    assert re.search(r"^serial: +spare-01$", ctl("devices", "show", "spare-01").stdout, re.MULTILINE)
+
+
+def test_limit_and_all_follow_the_pages(stack, ctl):
+    stack.sql("SELECT fleet.register_device('page-' || lpad(n::text, 4, '0'), 'Acme', 'CT-1', 'B') FROM generate_series(1, 1205) AS n")
+    try:
+        done = ctl("devices", "list", "--limit", 1100)
+        assert len(done.stdout.splitlines()) == 1101 and "--all" in done.stderr
+        done = ctl("devices", "list", "--all")
+        serials = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith("SERIAL")]
+        assert serials == [r[0] for r in stack.sql("SELECT serial FROM fleet.device ORDER BY serial")]
+        assert done.stderr == ""
+        pages = [json.loads(line) for line in ctl("devices", "list", "--all", "--json").stdout.splitlines()]
+        assert [item["serial"] for page in pages for item in page["items"]] == serials
+    finally:
+        stack.sql("DELETE FROM fleet.device WHERE serial LIKE 'page-%%'")
+
+
+@pytest.fixture
+def measured(stack):
+    """A device with 300 readings, one a minute, the last one a minute ago."""
+    start = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=300)
+    if stack.value("SELECT count(*) FROM fleet.device WHERE serial = 'ctl-1'") == 0:
+        stack.sql("SELECT fleet.register_device('ctl-1', 'Acme', 'CT-1', 'B')")
+        stack.sql("SELECT telemetry.ensure_partition(%s + n * interval '6 hours') FROM generate_series(0, 1) AS n", [start])
+        stack.sql("""INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, extra)
+                     SELECT %s + n * interval '1 minute', now(), device_id, n, 0, 0, 2 + n / 100.0,
+                         jsonb_build_object('note', E'\\x1b[31mred')
+                     FROM generate_series(0, 299) AS n, fleet.device WHERE serial = 'ctl-1'""", [start])
+    return "ctl-1"
+
+
+def test_readings_as_table_ndjson_json_and_chart(stack, ctl, measured):
+    table = ctl("readings", measured, "--all").stdout.splitlines()
+    assert len(table) == 301 and table[0].split()[:4] == ["MEASURED", "PROBE", "SEQ", "°C"]
+    lines = ctl("readings", measured, "--all", "--format", "ndjson").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(300))
+    assert json.loads(lines[30])["temperature_c"] == 2.3 and '"temperature_c":2.3,' in lines[30]
+    path = f"/v1/devices/{measured}/readings?limit=7"
+    assert ctl("readings", measured, "--limit", 7, "--format", "json").stdout.encode() == stack.rest(path).body + b"\n"
+    chart = ctl("readings", measured, "--all", "--chart").stdout
+    assert "temperature_c, probe 0: 2 to 4.99, 300 values" in chart and "█" in chart
+    assert "█" not in ctl("readings", measured, "--all", "--chart", LANG="C").stdout
+
+
+def test_times_may_be_relative(ctl, measured):
+    count = len(ctl("readings", measured, "--from", "-1h", "--format", "ndjson", "--all").stdout.splitlines())
+    assert count in (59, 60)
+    assert ctl("readings", measured, "--to", "-30d").stdout == ""
+    assert "2026-13-01" in ctl("readings", measured, "--from", "2026-13-01", status=USAGE).stderr
+
+
+def test_what_a_device_says_cannot_steer_the_terminal(ctl, measured):
+    assert "\x1b" not in ctl("readings", measured, "--limit", 3).stdout
+    assert "[31mred" in ctl("readings", measured, "--limit", 3).stdout
+
+
+def test_on_a_terminal_lines_fit_its_width(stack, measured):
+    main, side = pty.openpty()
+    try:
+        import fcntl
+        import struct
+        import termios
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+        env = {"COLDFLEET_API": stack.env["COLDFLEET_API"], "COLDFLEET_TOKEN": stack.env["COLDFLEET_TOKEN_VIEWER"],
+               "LANG": "C.UTF-8", "TERM": "xterm"}
+        assert subprocess.run([CTL, "readings", measured, "--limit", "5"], stdout=side, stderr=subprocess.DEVNULL, env=env,
+                              timeout=30 * PATIENCE).returncode == 0
+        shown = os.read(main, 65536).decode().replace("\r", "")
+    finally:
+        os.close(main)
+        os.close(side)
+    assert shown.startswith("\x1b[1m")
+    lines = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+    assert len(lines) == 6 and max(map(len, lines)) <= 50 and "…" in lines[1]
+
+
+# How it ends
+
+
+def test_unknown_device_ends_with_3_and_names_the_request(stack, ctl):
+    done = ctl("devices", "show", "nobody", status=NOT_FOUND)
+    assert done.stdout == "" and done.stderr.count("\n") == 1
+    found = re.fullmatch(r"coldfleetctl: 404 not-found: no device has the serial nobody \(request (\S+)\)\n", done.stderr)
+    assert found, done.stderr
+
+
+@pytest.mark.parametrize("token", ["cf_" + "A" * 43, None], ids=["wrong", "none"])
+def test_wrong_token_or_none_ends_with_4_and_is_not_shown(ctl, token):
+    done = ctl("devices", "list", COLDFLEET_TOKEN=token, status=NOT_ALLOWED)
+    assert done.stderr.startswith("coldfleetctl: 401 unauthorized: ") and "cf_" not in done.stderr
+
+
+def test_token_comes_from_a_file_that_others_cannot_read(stack, ctl, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(stack.env["COLDFLEET_TOKEN_VIEWER"] + "\n")
+    file.chmod(0o644)
+    assert "expected mode 0600" in ctl("devices", "list", "--token-file", file, status=USAGE).stderr
+    file.chmod(0o600)
+    assert "spare-01" in ctl("devices", "list", "--token-file", file, COLDFLEET_TOKEN="cf_wrong").stdout
+    config = tmp_path / ".config" / "coldfleet" / "ctl.ini"
+    config.parent.mkdir(parents=True)
+    config.write_text(f"[ctl]\napi = {stack.env['COLDFLEET_API']}\ntoken_file = {file}\n")
+    assert "spare-01" in ctl("devices", "list", COLDFLEET_TOKEN=None, COLDFLEET_API=None).stdout
+    config.write_text("[ctl]\ntokenfile = x\n")
+    assert "tokenfile" in ctl("devices", "list", status=USAGE).stderr
+
+
+def test_server_that_is_down_ends_with_6_at_once(ctl):
+    done = ctl("devices", "list", "--api", f"http://127.0.0.1:{free_port()}", status=UNREACHABLE)
+    assert "connect" in done.stderr.lower()
+    assert "unix:/nowhere" in ctl("health", "--api", "unix:/nowhere", status=UNREACHABLE).stderr
+
+
+def test_token_does_not_leave_this_machine_in_clear_text(ctl):
+    for url in ("http://example.com", "http://localhost.example.com", "http://127.0.0.1.example.com", "http://127.0.0.1@example.com",
+                "http://localhost:1@example.com", "ftp://localhost", "localhost:8470"):
+        assert "expected https://" in ctl("devices", "list", "--api", url, status=USAGE).stderr
+
+
+def test_mistakes_on_the_command_line_end_with_2(ctl):
+    for words in (["devices"], ["nothing"], [], ["devices", "list", "--limit", "0"], ["devices", "list", "--limit=x"],
+                  ["readings"], ["devices", "list", "--timeout", "soon"], ["devices", "list", "--nope"]):
+        done = ctl(*words, status=USAGE)
+        assert done.stdout == "" and done.stderr.startswith("coldfleetctl: ") and done.stderr.count("\n") == 1
+
+
+def test_what_the_api_refuses_ends_with_1(ctl):
+    assert "422 invalid" in ctl("devices", "show", "x" * 65, status=FAILED).stderr
+
+
+def test_full_disk_is_no_success(stack):
+    env = {"COLDFLEET_API": stack.env["COLDFLEET_API"], "COLDFLEET_TOKEN": stack.env["COLDFLEET_TOKEN_VIEWER"]}
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([CTL, "devices", "list"], stdout=full, stderr=subprocess.PIPE, text=True, env=env, timeout=30 * PATIENCE)
+    assert done.returncode == FAILED and "standard output" in done.stderr
+
+
+def test_health_needs_no_token_and_says_what_is_down(own_stack):
+    env = {"COLDFLEET_API": own_stack.env["COLDFLEET_API"], "LANG": "C.UTF-8"}
+
+    def health():
+        return subprocess.run([CTL, "health"], capture_output=True, text=True, env=env, timeout=30 * PATIENCE)
+
+    assert health().returncode == 0
+    own_stack.stop("postgres")
+    done = wait_for(lambda: (run := health()).returncode == UNREACHABLE and run, 20, "the API to see that PostgreSQL is gone")
+    assert done.stdout == "alive: yes\nready: no\n" and "503" in done.stderr
+
+
+# On the way
+
+
+def test_https_wants_a_certificate_that_is_trusted_and_names_the_host(stack, ctl, tmp_path):
+    trusted, key = certificate(tmp_path, "server")
+    other, _ = certificate(tmp_path, "other")
+    with api_processes(stack, tmp_path) as make:
+        port = make(tls_cert=trusted, tls_key=key, trust=trusted).port
+        assert "spare-01" in ctl("devices", "list", "--api", f"https://localhost:{port}", "--ca", trusted).stdout
+        for ca in (other, "/etc/ssl/certs/ca-certificates.crt"):
+            if os.path.exists(ca):
+                done = ctl("devices", "list", "--api", f"https://localhost:{port}", "--ca", ca, status=UNREACHABLE)
+                assert "certificate" in done.stderr
+        # This machine too, but not in the certificate.
+        done = ctl("devices", "list", "--api", f"https://127.0.0.2:{port}", "--ca", trusted, status=UNREACHABLE)
+        assert done.stdout == ""
+        assert "expected a file" in ctl("devices", "list", "--api", f"https://localhost:{port}", "--ca", "/none", status=USAGE).stderr
+
+
+def test_answer_that_breaks_off_is_asked_for_again(stack, ctl):
+    whole = ctl("devices", "list", "--json").stdout
+    for cuts in (0, 150, 400):
+        with relay(api_port(stack), lambda n, cuts=cuts: cuts if n <= 2 else None) as (port, seen):
+            assert ctl("devices", "list", "--json", "--api", f"http://127.0.0.1:{port}").stdout == whole
+            assert len(seen) == 3
+
+
+def test_answer_that_always_breaks_off_ends_with_6_and_shows_nothing(stack, ctl):
+    with relay(api_port(stack), lambda n: 150) as (port, seen):
+        done = ctl("devices", "list", "--api", f"http://127.0.0.1:{port}", status=UNREACHABLE)
+        assert done.stdout == "" and len(seen) == 4
+
+
+def test_server_that_never_answers_ends_at_the_timeout(ctl):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = ctl("devices", "list", "--timeout", "300ms", "--api", f"http://127.0.0.1:{silent.getsockname()[1]}", status=UNREACHABLE)
+        assert "timed out" in done.stderr.lower()
+
+
+def test_something_else_that_answers_is_not_taken_for_the_api(stack, ctl):
+    url = stack.env["COLDFLEET_METRICS_API"].removesuffix("/metrics")
+    assert "is this the API?" in ctl("devices", "list", "--api", url, status=NOT_FOUND).stderr
+
+
+# The shell
+
+
+def test_bash_completes_commands_options_and_choices(tmp_path):
+    def complete(*words):
+        script = (f'source {ROOT}/ops/ctl/coldfleetctl.bash; COMP_WORDS=({CTL} "${{@}}"); COMP_CWORD=$#; '
+                  f'_coldfleetctl {CTL}; printf "%s\\n" "${{COMPREPLY[@]}}"')
+        done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout.split()
+
+    assert "devices" in complete("dev") and "health" in complete("")
+    assert complete("devices", "sh") == ["show"]
+    assert "--from" in complete("readings", "S-1", "--f") and "ndjson" in complete("readings", "S-1", "--format", "")

@@ -3,7 +3,9 @@
  * The operators' window, on libevent's HTTP server. */
 #include "core/monitor.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -51,6 +53,21 @@ static void serve_ready(struct evhttp_request *req, void *arg)
 	reply(req, ready ? 200 : 503, ready ? "OK" : "Service Unavailable", "text/plain", body);
 }
 
+/* Out of descriptors: a connection that nobody takes keeps the listener readable and would turn the loop at full speed.
+ * One descriptor is held in reserve to take it and close it. */
+static int reserve = -1;
+
+static void shed_connection(struct evconnlistener *listener, void *arg)
+{
+	(void)arg;
+	if (reserve >= 0)
+		close(reserve);
+	int fd = accept(evconnlistener_get_fd(listener), NULL, NULL);
+	if (fd >= 0)
+		close(fd);
+	reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static bool listen_at(struct monitor *m, const char *where, struct err *e)
 {
 	const struct listen_options options = {.backlog = 64, .local_only = true};
@@ -60,6 +77,9 @@ static bool listen_at(struct monitor *m, const char *where, struct err *e)
 	if (listener == NULL)
 		return err_prefix(e, "monitor: ");
 	m->at = at;
+	if (reserve < 0)
+		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	evconnlistener_set_error_cb(listener, shed_connection);
 	if (evhttp_bind_listener(m->http, listener) != NULL)
 		return true;
 	evconnlistener_free(listener);

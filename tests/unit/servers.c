@@ -71,7 +71,12 @@ static void clean_up(void)
 
 static const struct passwd *postgres_user(void)
 {
-	return getuid() == 0 ? getpwnam("postgres") : getpwuid(getuid());
+	static struct passwd entry;
+	static char text[4096];
+	struct passwd *found = NULL;
+	int error = getuid() == 0 ? getpwnam_r("postgres", &entry, text, sizeof(text), &found)
+				  : getpwuid_r(getuid(), &entry, text, sizeof(text), &found);
+	return error == 0 ? found : NULL;
 }
 
 static void make_folder(void)

@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
@@ -415,6 +417,33 @@ static void test_a_head_without_end_is_refused(void **state)
 	service_free(&s);
 }
 
+static void test_a_daemon_out_of_descriptors_sheds_connections_and_stays_calm(void **state)
+{
+	(void)state;
+	struct sockaddr_un addr = socket_address();
+	struct rlimit before, tight;
+	static bool never;
+	int fds[5];
+	assert_int_equal(start_monitor(), SERVICE_RUN);
+	for (int i = 0; i < 5; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&addr, sizeof(addr)), 0);
+	}
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = before;
+	tight.rlim_cur = (rlim_t)fds[4] + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	clock_t cpu = clock();
+	loop_until(service_base(s), is_set, &never, 0.5);
+	cpu = clock() - cpu;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(cpu < CLOCKS_PER_SEC / 10);
+	for (int i = 0; i < 5; i++)
+		close(fds[i]);
+	assert_non_null(strstr(ask_socket(GET("/healthz")), "200 OK"));
+	service_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_a_file_in_the_way_is_left_alone),
 		cmocka_unit_test(test_the_window_takes_loopback_addresses_only),
 		cmocka_unit_test(test_a_head_without_end_is_refused),
+		cmocka_unit_test(test_a_daemon_out_of_descriptors_sheds_connections_and_stays_calm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,7 +194,7 @@ static bool check_members(const struct field *fields, size_t count, const struct
 			continue;
 		if (!check_table[f->type](f, v, expected, sizeof(expected)))
 			return refuse(&at, e, expected);
-		if (f->fields != NULL && !check_members(f->fields, f->count, &at, v, e))
+		if (f->fields != NULL && !check_members(f->fields, f->field_count, &at, v, e))
 			return false;
 	}
 	for (size_t i = 0; i < count; i++) {

@@ -36,7 +36,7 @@ struct field {
 	double min, max;
 	const char *words; /* of FIELD_WORD: "a,b,c" */
 	const struct field *fields;
-	size_t count;
+	size_t field_count;
 	const char *help;
 };
 

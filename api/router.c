@@ -47,13 +47,22 @@ static bool check_word(const struct param *p, const char *v, char *expected, siz
 	return url_is_word(v, p->words);
 }
 
+static bool check_text(const struct param *p, const char *v, char *expected, size_t size)
+{
+	int64_t n = 0;
+	for (const char *c = v; *c != '\0'; c++)
+		n += ((unsigned char)*c & 0xc0) != 0x80;
+	snprintf(expected, size, "%lld to %lld characters", (long long)p->min, (long long)p->max);
+	return n >= p->min && n <= p->max;
+}
+
 static const struct {
 	bool (*check)(const struct param *p, const char *v, char *expected, size_t size);
 	enum err_code code;
 } type_table[PARAM_TYPES] = {
 	[PARAM_SERIAL] = {check_serial, ERR_INVALID}, [PARAM_INT] = {check_int, ERR_INVALID},
 	[PARAM_TIME] = {check_time, ERR_INVALID},     [PARAM_CURSOR] = {check_cursor, ERR_REQUEST},
-	[PARAM_WORD] = {check_word, ERR_INVALID},
+	[PARAM_WORD] = {check_word, ERR_INVALID},     [PARAM_TEXT] = {check_text, ERR_INVALID},
 };
 
 static bool take_value(struct route_match *m, size_t i, const char *from, size_t len, struct err *e)

@@ -23,6 +23,7 @@ enum param_type {
 	PARAM_TIME,   /* RFC 3339 */
 	PARAM_CURSOR, /* what a list gave as `next` */
 	PARAM_WORD,   /* one of `words` */
+	PARAM_TEXT,   /* min to max characters */
 	PARAM_TYPES
 };
 

@@ -33,6 +33,107 @@ static const struct param readings_params[] = {
 	PAGE("readings"),
 };
 
+#define ROLES  "viewer,operator,approver,config,admin,auditor"
+#define STATES "registered,active,disabled,quarantined,banned"
+#define REASON                                                                                                         \
+	{                                                                                                              \
+		.name = "reason", .type = FIELD_TEXT, .min = 1, .max = 500, .help = "why; kept in the history"         \
+	}
+
+static const struct field model_fields[] = {
+	{.name = "manufacturer", .type = FIELD_TEXT, .required = true, .min = 1, .max = 100, .help = "who makes it"},
+	{.name = "name", .type = FIELD_TEXT, .required = true, .min = 1, .max = 100, .help = "what its maker calls it"},
+};
+
+static const struct field module_fields[] = {
+	{.name = "imei", .type = FIELD_DIGITS, .min = 15, .max = 15, .help = "15 digits with their check digit"},
+	{.name = "manufacturer", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 100, .help = "who makes it"},
+	{.name = "model",
+	 .type = FIELD_TEXT,
+	 .nullable = true,
+	 .min = 1,
+	 .max = 100,
+	 .help = "what its maker calls it"},
+	{.name = "firmware", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 64, .help = "its version"},
+};
+
+static const struct field sim_fields[] = {
+	{.name = "iccid", .type = FIELD_DIGITS, .min = 18, .max = 20, .help = "number of the card or profile"},
+	{.name = "imsi", .type = FIELD_DIGITS, .nullable = true, .min = 6, .max = 15, .help = "subscriber identity"},
+	{.name = "apn", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 100, .help = "access point name"},
+	{.name = "expected_prefix",
+	 .type = FIELD_TEXT,
+	 .nullable = true,
+	 .min = 3,
+	 .max = 43,
+	 .help = "addresses that its access point gives out, like 10.20.0.0/16"},
+};
+
+#define REVISION                                                                                                       \
+	{                                                                                                              \
+		.name = "hardware_revision", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 64,                \
+		.help = "as its maker writes it"                                                                       \
+	}
+#define STATE                                                                                                          \
+	{                                                                                                              \
+		.name = "state", .type = FIELD_WORD, .words = STATES, .help = "where it stands in its life"            \
+	}
+#define PART(name_, need, null_, table, help_)                                                                         \
+	{                                                                                                              \
+		.name = name_, .type = FIELD_OBJECT, .required = need, .nullable = null_, FIELDS(table), .help = help_ \
+	}
+
+static const struct field device_create_fields[] = {
+	{.name = "serial", .type = FIELD_SERIAL, .required = true, .help = "its serial number; never changes"},
+	PART("model", true, false, model_fields, "what kind of tracker it is"),
+	REVISION,
+	STATE,
+	PART("module", false, true, module_fields, "its radio module"),
+	PART("sim", false, true, sim_fields, "its SIM"),
+	REASON,
+};
+
+static const struct field device_patch_fields[] = {
+	PART("model", false, false, model_fields, "what kind of tracker it is"),
+	REVISION,
+	STATE,
+	PART("module", false, true, module_fields, "its radio module; null: none"),
+	PART("sim", false, true, sim_fields, "its SIM; null: back into stock"),
+	REASON,
+};
+
+static const struct field decommission_fields[] = {
+	{.name = "reason",
+	 .type = FIELD_TEXT,
+	 .required = true,
+	 .min = 1,
+	 .max = 500,
+	 .help = "why; kept in the history"},
+};
+
+static const struct param tokens_params[] = {PAGE("tokens")};
+
+static const struct param token_revoke_params[] = {
+	{.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = 2147483647, .help = "the token's number"},
+	QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept with the token"),
+};
+
+static const struct field token_fields[] = {
+	{.name = "name", .type = FIELD_TEXT, .required = true, .min = 1, .max = 128, .help = "who will hold it"},
+	{.name = "role", .type = FIELD_WORD, .required = true, .words = ROLES, .help = "what it may do"},
+	{.name = "groups",
+	 .type = FIELD_INTS,
+	 .nullable = true,
+	 .min = 1,
+	 .max = 64,
+	 .help = "its scope: it sees the devices of these groups alone; null or absent: all devices"},
+	{.name = "expires_at",
+	 .type = FIELD_TIME,
+	 .nullable = true,
+	 .help = "when it ends; null or absent: when revoked"},
+	REASON,
+};
+
 const struct route routes[] = {
 	{.method = "GET", .path = "/healthz", .summary = "The process is alive", .act = api_health},
 	{.method = "GET", .path = "/readyz", .summary = "The database is reachable", .act = api_ready},
@@ -49,11 +150,51 @@ const struct route routes[] = {
 	 .role = "viewer",
 	 PARAMS(device_params),
 	 .statement = &stmt_api_device},
+	{.method = "POST",
+	 .path = "/v1/devices",
+	 .summary = "Register a device",
+	 .role = "operator",
+	 FIELDS(device_create_fields),
+	 .statement = &stmt_api_device_create},
+	{.method = "PATCH",
+	 .path = "/v1/devices/{serial}",
+	 .summary = "Edit a device: what the body names is replaced, null takes it away",
+	 .role = "operator",
+	 PARAMS(device_params),
+	 FIELDS(device_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_device_patch},
+	{.method = "POST",
+	 .path = "/v1/devices/{serial}/decommission",
+	 .summary = "Take a device out of service for good",
+	 .role = "operator",
+	 PARAMS(device_params),
+	 FIELDS(decommission_fields),
+	 .statement = &stmt_api_device_decommission},
 	{.method = "GET",
 	 .path = "/v1/devices/{serial}/readings",
 	 .summary = "What a device measured, oldest first",
 	 .role = "viewer",
 	 PARAMS(readings_params),
 	 .statement = &stmt_api_readings},
+
+	{.method = "GET",
+	 .path = "/v1/tokens",
+	 .summary = "Tokens, in the order in which they were made",
+	 .role = "admin",
+	 PARAMS(tokens_params),
+	 .statement = &stmt_api_tokens},
+	{.method = "POST",
+	 .path = "/v1/tokens",
+	 .summary = "Make a token, which is shown this once",
+	 .role = "admin",
+	 FIELDS(token_fields),
+	 .statement = &stmt_api_token_create},
+	{.method = "DELETE",
+	 .path = "/v1/tokens/{id}",
+	 .summary = "Revoke a token",
+	 .role = "admin",
+	 PARAMS(token_revoke_params),
+	 .statement = &stmt_api_token_revoke},
 };
 const size_t route_count = COUNT(routes);

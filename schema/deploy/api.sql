@@ -111,7 +111,7 @@ BEGIN
 	-- Waits for another call with the same key that is still at work.
 	INSERT INTO api.idempotency_key AS k (holder, key, request_sha256)
 	VALUES (its_holder, idempotency.key, idempotency.request_sha256)
-	ON CONFLICT (holder, key) DO UPDATE SET request_sha256 = excluded.request_sha256, created_at = now(), answer = NULL
+	ON CONFLICT ON CONSTRAINT idempotency_key_pkey DO UPDATE SET request_sha256 = excluded.request_sha256, created_at = now(), answer = NULL
 	WHERE k.created_at < now() - interval '24 hours'
 	RETURNING true INTO made;
 	IF made THEN

@@ -1,3 +1,3 @@
--- One device, as JSON text. Unknown serial: SQLSTATE CF404.
+-- One device, as an answer: status, body, etag, location. Unknown serial: SQLSTATE CF404.
 -- $1 serial
-SELECT api.device($1::text)
+SELECT * FROM api.device_get($1::text)

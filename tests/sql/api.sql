@@ -56,7 +56,7 @@ SELECT is(api.device('api-1')::jsonb - 'created_at', jsonb_build_object('serial'
 	'test_a_device_is_told_with_model_module_sim_and_what_is_known_of_its_state');
 SELECT is(api.device('api-2')::jsonb #> '{model,support_ended}', 'true', 'test_a_model_after_its_last_day_of_support_is_flagged');
 SELECT is(api.device('api-3')::jsonb -> 'module', 'null', 'test_a_device_without_a_module_has_none');
-SELECT throws_ok($$ SELECT api.device('api-9') $$, 'CF404', 'no device has the serial api-9', 'test_an_unknown_serial_is_not_found');
+SELECT throws_ok($$ SELECT api.device_get('api-9') $$, 'CF404', 'no device has the serial api-9', 'test_an_unknown_serial_is_not_found');
 
 CREATE FUNCTION pg_temp.walk(list text, size int) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -130,7 +130,8 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.begin,api.device,api.devices,api.idempotency,api.readings,api.remember}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
+	'{api.begin,api.device_create,api.device_decommission,api.device_get,api.device_patch,api.devices,api.idempotency,'
+	'api.readings,api.remember,api.token_create,api.token_revoke,api.tokens,api.without_secret}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
 	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgtap') AND relkind IN ('r', 'p', 'v', 'm', 'S')
 		AND relpersistence <> 't' AND has_table_privilege('coldfleet_api', pg_class.oid,

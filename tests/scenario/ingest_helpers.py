@@ -117,7 +117,8 @@ class Publisher:
         return self.client.publish(topic, payload, qos=1, properties=properties)
 
     def publish(self, *args, **kwargs):
-        """Sends, and returns when the broker has it."""
+        """Sends, and returns when the broker has it; after a restart of the broker the client comes back first."""
+        wait_for(self.client.is_connected, 20, "the publisher to be connected")
         sent = self.send(*args, **kwargs)
         sent.wait_for_publish(20 * PATIENCE)
         assert sent.is_published(), "the broker did not acknowledge"

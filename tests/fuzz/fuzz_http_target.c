@@ -11,15 +11,18 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct param params[] = {
-	{"serial", PARAM_PATH, PARAM_SERIAL, 0, 0, NULL, ""},
-	{"limit", PARAM_QUERY, PARAM_INT, 1, 1000, "100", ""},
-	{"from", PARAM_QUERY, PARAM_TIME, 0, 0, NULL, ""},
-	{"cursor", PARAM_QUERY, PARAM_CURSOR, 0, 0, NULL, ""},
+	{.name = "serial", .in = PARAM_PATH, .type = PARAM_SERIAL},
+	{.name = "limit", .in = PARAM_QUERY, .type = PARAM_INT, .min = 1, .max = 1000, .fallback = "100"},
+	{.name = "from", .in = PARAM_QUERY, .type = PARAM_TIME},
+	{.name = "cursor", .in = PARAM_QUERY, .type = PARAM_CURSOR},
+	{.name = "format", .in = PARAM_QUERY, .type = PARAM_WORD, .words = "json,csv"},
+	{.name = "q", .in = PARAM_QUERY, .type = PARAM_TEXT, .min = 1, .max = 64},
 };
 static const struct route table[] = {
-	{"GET", "/d/{serial}", "", NULL, params, 4, NULL, NULL},
-	{"GET", "/d/{serial}/r", "", NULL, params, 4, NULL, NULL},
-	{"POST", "/d", "", NULL, NULL, 0, NULL, NULL},
+	{.method = "GET", .path = "/d/{serial}", .params = params, .param_count = 6},
+	{.method = "GET", .path = "/d/{serial}/r", .params = params, .param_count = 6},
+	{.method = "POST", .path = "/d/{serial}:act", .params = params, .param_count = 1},
+	{.method = "POST", .path = "/d"},
 };
 
 static void must(bool claim)

@@ -19,7 +19,7 @@ PGHOST=${PGHOST%%&*} PGUSER=postgres PGDATABASE=coldfleet PGOPTIONS="-c search_p
 
 psql -X -q -d "$COLDFLEET_DB_OWNER" -c "create database migrations"
 "$ROOT/tests/sql/migrations.sh" "${COLDFLEET_DB_OWNER/\/coldfleet/\/migrations}" || failed=1
-if timeout 200 /usr/bin/python3 -B "$ROOT/tests/sql/advance_property.py" "$COLDFLEET_DB_OWNER" 5; then
+if timeout 200 /usr/bin/python3 -B "$ROOT/tests/sql/advance_property.py" "$COLDFLEET_DB_OWNER" 3; then
 	echo "ok - any order, duplication and batching of the same facts ends in the same state"
 else
 	echo "not ok - any order, duplication and batching of the same facts ends in the same state"

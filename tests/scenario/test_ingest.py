@@ -52,6 +52,43 @@ def test_rows_that_postgresql_refuses_are_found_by_halving_and_quarantined_alone
     assert line.metric("splits_total") - splits <= 10 * len(places), "halving takes log2(500) + 1 steps to each"
 
 
+def test_batch_with_every_kind_of_trouble_at_once_loses_nothing_of_the_rest(line, refusing):
+    good, poison, conflict, unknown = (line.device(name) for name in ("good", "poison", "conflict", "soon"))
+    conflict.ask(senml([5], seq=0, start=NOW))
+    stranger = "cf/v1/stranger-of-the-batch/telemetry"
+    with line.together():
+        for i in range(60):
+            line.publisher.send(good.topic, as_json(senml([i], seq=i, start=NOW + i)))
+            line.publisher.send(poison.topic, as_json(senml([13.37 if i % 20 == 7 else i], seq=i, start=NOW + i)))
+            line.publisher.send(conflict.topic, as_json(senml([5 + (i == 0)], seq=i, start=NOW + i)))
+            line.publisher.send(stranger, as_json(senml([i], seq=i)))
+            sent = line.publisher.send(unknown.topic, b"" if i % 2 else as_json(senml([i], seq=i, start=NOW + i)))
+        sent.wait_for_publish(20)
+    wait_for(lambda: len(line.quarantine(stranger)) == 60 and good.count() == 60 and poison.count() == 57 and
+             conflict.count() == 60 and unknown.count() == 30, 20, "all messages")
+    assert [row[0] for row in poison.quarantine()] == ["refused"] * 3
+    assert [row[0] for row in wait_for(conflict.quarantine, 20, "the conflict")] == ["conflict"]
+    assert [(reason, seen) for reason, *_, seen in unknown.quarantine()] == [("empty", 30)]
+    assert {row[0] for row in line.quarantine(stranger)} == {"unknown-device"}
+
+
+def test_lanes_that_store_the_same_samples_at_once_do_not_collide(line):
+    devices, rng = [line.device("same") for _ in range(10)], random.Random(5)
+    packs = [(device, as_json(senml([i, i + 0.5], seq=2 * i, start=NOW - 7000 + 120 * i)))
+             for device in devices for i in range(50)]
+    many = packs * 4
+    rng.shuffle(many)
+    duplicates = line.metric("duplicates_total")
+    with line.together():
+        for device, payload in many:
+            sent = line.publisher.send(device.topic, payload)
+        sent.wait_for_publish(20)
+    wait_for(lambda: line.metric("duplicates_total") - duplicates == 3000, 20, "three repetitions of 500 packs")
+    assert [device.temperatures() for device in devices] == [[i / 2 for i in range(100)]] * 10
+    assert [device.quarantine() for device in devices] == [[]] * 10
+    assert "deadlock detected" not in line.stack.log("postgres")
+
+
 # What is the same sample, and what is not
 
 
@@ -224,6 +261,12 @@ def test_receipt_names_at_most_32_gaps_the_oldest_and_covers_nothing_beyond_them
     assert device.ask(numbered(3, 97)) == {"epoch": 0, "through": 98, "missing": []}
 
 
+def test_highest_sample_number_that_a_device_can_reach_is_stored_and_covered(line):
+    highest = 2**31 - 2
+    assert line.device().ask(senml([1.5], seq=highest)) == {"epoch": 0, "through": highest, "missing": [[0, highest - 1]]}
+    assert line.device().ask(senml([1.5], seq=0, epoch=2**15 - 1)) == {"epoch": 2**15 - 1, "through": 0, "missing": []}
+
+
 def test_receipt_comes_unasked_when_a_gap_shows_and_only_then(line):
     device = line.device()
     device.publish(numbered(0, 4))
@@ -267,7 +310,7 @@ def test_receipts_equal_a_model_over_a_random_stream_of_ranges_epochs_losses_and
 def test_device_registered_while_running_is_known_at_once(line):
     unknown = line.quarantined("unknown-device")
     devices = []
-    for i in range(40):
+    for i in range(25):
         device = line.device("new")
         device.publish(senml([i], seq=0))
         devices.append(device)
@@ -303,6 +346,19 @@ def test_reading_399_days_old_makes_its_partition_and_is_stored(line):
     assert device.temperatures() == list(range(7))
     assert [partitions_at(line, old + i * 7 * DAY) for i in range(6)] == [1] * 6
     assert device.quarantine() == []
+
+
+def test_lanes_that_need_the_same_new_partition_at_once_both_get_it(line):
+    devices = [line.device() for _ in range(8)]
+    for round_ in range(4):
+        old = NOW - (330 - 14 * round_) * DAY
+        assert partitions_at(line, old) == 0
+        with line.together():
+            for device in devices:
+                device.publish(senml([round_], seq=round_, start=old))
+        wait_for(lambda: all(device.count() == round_ + 1 for device in devices), 20, "all readings")
+        assert partitions_at(line, old) == 1
+    assert [device.quarantine() for device in devices] == [[]] * 8
 
 
 def test_samples_401_days_old_and_11_minutes_ahead_go_to_quarantine_and_the_good_ones_of_their_pack_are_stored(line):

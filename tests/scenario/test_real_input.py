@@ -39,8 +39,8 @@ def line(stack):
 def recorded(path, days):
     """[(time, temperature)] of the file, its times moved by so many days."""
     with open(path, newline="", encoding="ascii") as file:
-        return sorted((datetime.fromisoformat(row["ts"].replace("Z", "+00:00")) + timedelta(days=days), float(row["temperature_c"]))
-                      for row in csv.DictReader(file))
+        rows = [(datetime.fromisoformat(row["ts"]), float(row["temperature_c"])) for row in csv.DictReader(file)]
+    return sorted((moment + timedelta(days=days), temperature) for moment, temperature in rows)
 
 
 def stored(line, serial):

@@ -133,7 +133,7 @@ static void add_field(struct curl_slist **fields, const char *name, const char *
 
 	if (value == NULL)
 		return;
-	snprintf(line, sizeof(line), "%s: %s", name, value);
+	snprintf(line, sizeof(line), *value != '\0' ? "%s: %s" : "%s:%s", name, value);
 	struct curl_slist *longer = curl_slist_append(*fields, line);
 	if (longer == NULL)
 		abort();
@@ -152,7 +152,10 @@ static struct curl_slist *fields_of(const struct client *c, const struct call *c
 	add_field(&fields, "If-Match", call->if_match);
 	add_field(&fields, "Last-Event-ID", call->last_event_id);
 	add_field(&fields, "Idempotency-Key", key);
-	curl_slist_append(fields, "Expect:"); /* no question before the body: the API takes it or refuses it */
+	/* Without a value libcurl leaves out what it would add: a question before the body, and a type of none. */
+	add_field(&fields, "Expect", "");
+	if (call->content_type == NULL)
+		add_field(&fields, "Content-Type", "");
 	return fields;
 }
 

@@ -21,15 +21,16 @@ enum option_kind {
 	OPTION_FLAG, /* no value */
 	OPTION_TEXT,
 	OPTION_INT,  /* a whole number, not negative */
-	OPTION_SPAN, /* "24h"; kept as seconds */
+	OPTION_SPAN, /* "1d12h"; kept as one unit: "36h" */
 	OPTION_WHEN, /* "-24h", "2026-11-22"; kept as RFC 3339 */
 };
 
 enum option_to {
 	TO_COMMAND, /* the command itself makes something of it */
 	TO_QUERY,   /* the query parameter `key` */
-	TO_BODY,    /* the member `key` of the body: text, or a number when OPTION_INT or OPTION_SPAN */
-	TO_LIST,    /* the member `key` of the body, a list: "a,b,c" */
+	TO_BODY,    /* the member `key` of the body: text, or a number when OPTION_INT */
+	TO_LIST,    /* the member `key` of the body, a list of texts: "a,b,c" */
+	TO_NUMBERS, /* the same of whole numbers */
 };
 
 struct option {
@@ -45,16 +46,17 @@ struct ctl;
 struct invocation;
 
 struct command {
-	const char *name; /* "devices list" */
-	const char *args; /* "SERIAL KEY=VALUE..." */
-	/* What it asks; the path's {names} are the first arguments. NULL: none of the route table's. */
-	const char *method, *path;
+	const char *name;          /* "devices list" */
+	const char *args;          /* "SERIAL KEY=VALUE..." */
+	const char *method, *path; /* the path's {names} are the first arguments */
 	const struct option *options;
 	size_t option_count;
 	const struct column *columns; /* of a list */
 	size_t column_count;
 	const char *help;
 	bool (*run)(struct ctl *ctl, const struct invocation *in, struct err *e);
+	const char *fields; /* members of the body that the arguments after those are: "name role" */
+	bool if_match;      /* the route asks for If-Match; without --if-match any version will do */
 };
 
 struct invocation {

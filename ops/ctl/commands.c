@@ -4,13 +4,21 @@
 #include "ops/ctl/ctl.h"
 
 #define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
-#define OPTIONS(a) a, COUNT(a)
-#define COLUMNS(a) a, COUNT(a)
+#define OPTIONS(a) .options = (a), .option_count = COUNT(a)
+#define COLUMNS(a) .columns = (a), .column_count = COUNT(a)
 
 #define PAGE                                                                                                           \
 	{"limit", OPTION_INT, TO_COMMAND, NULL, "N", "show at most so many (default 100)"},                            \
 	{                                                                                                              \
 		"all", OPTION_FLAG, TO_COMMAND, NULL, NULL, "show all there are"                                       \
+	}
+#define REASON                                                                                                         \
+	{                                                                                                              \
+		"reason", OPTION_TEXT, TO_BODY, "reason", "TEXT", "why; kept in the history"                           \
+	}
+#define IF_MATCH                                                                                                       \
+	{                                                                                                              \
+		"if-match", OPTION_TEXT, TO_COMMAND, NULL, "ETAG", "only if it is as it was shown with this ETag"      \
 	}
 
 const struct option common_options[] = {
@@ -32,12 +40,17 @@ static const struct column device_columns[] = {
 	{"SERIAL", "serial", CELL_TEXT},
 	{"STATE", "state", CELL_TEXT},
 	{"MODEL", "model.name", CELL_TEXT},
+	{"FIRMWARE", "firmware", CELL_TEXT},
 	{"°C", "latest.temperature_c", CELL_TENTHS},
 	{"BATTERY %", "latest.battery_pct", CELL_NUMBER},
 	{"DBM", "latest.rsrp_dbm", CELL_NUMBER},
 	{"GAPS", "latest.gaps", CELL_NUMBER},
 	{"HEARD", "latest.received_at", CELL_AGO},
+	{"TAGS", "tags", CELL_TEXT},
 };
+
+static const struct option create_options[] = {REASON};
+static const struct option set_options[] = {REASON, IF_MATCH};
 
 static const struct option readings_options[] = {
 	{"from", OPTION_WHEN, TO_QUERY, "from", "TIME", "measured at or after, such as -24h"},
@@ -66,13 +79,101 @@ static const struct column readings_columns[] = {
 	{"EXTRA", "extra", CELL_TEXT},
 };
 
+static const struct option token_options[] = {
+	{"groups", OPTION_TEXT, TO_NUMBERS, "groups", "ID,ID", "it sees the devices of these groups alone"},
+	{"expires", OPTION_WHEN, TO_BODY, "expires_at", "TIME", "when it ends, such as +90d"},
+	REASON,
+};
+
+static const struct option revoke_options[] = {
+	{"reason", OPTION_TEXT, TO_QUERY, "reason", "TEXT", "why; kept with the token"},
+};
+
+static const struct column token_columns[] = {
+	{"ID", "id", CELL_NUMBER},
+	{"NAME", "name", CELL_TEXT},
+	{"ROLE", "role", CELL_TEXT},
+	{"GROUPS", "groups", CELL_TEXT},
+	{"USED", "last_used_at", CELL_AGO},
+	{"EXPIRES", "expires_at", CELL_TEXT},
+	{"REVOKED", "revoked_at", CELL_TEXT},
+	{"MADE BY", "created_by", CELL_TEXT},
+};
+
 const struct command commands[] = {
-	{"devices list", "", "GET", "/v1/devices", OPTIONS(list_options), COLUMNS(device_columns),
-	 "Devices and what they said last", run_list},
-	{"devices show", "SERIAL", "GET", "/v1/devices/{serial}", NULL, 0, NULL, 0,
-	 "One device: model, module, SIM, latest state", run_show},
-	{"readings", "SERIAL", "GET", "/v1/devices/{serial}/readings", OPTIONS(readings_options),
-	 COLUMNS(readings_columns), "What a device measured, oldest first", run_readings},
-	{"health", "", "GET", "/readyz", NULL, 0, NULL, 0, "Is the API alive and ready? Needs no token", run_health},
+	{.name = "devices list",
+	 .args = "",
+	 .help = "Devices and what they said last",
+	 .method = "GET",
+	 .path = "/v1/devices",
+	 OPTIONS(list_options),
+	 COLUMNS(device_columns),
+	 .run = run_list},
+	{.name = "devices show",
+	 .args = "SERIAL",
+	 .help = "One device: model, module, SIM, latest state",
+	 .method = "GET",
+	 .path = "/v1/devices/{serial}",
+	 .run = run_show},
+	{.name = "devices create",
+	 .args = "SERIAL NAME=VALUE...",
+	 .help = "Register a device",
+	 .method = "POST",
+	 .path = "/v1/devices",
+	 .fields = "serial",
+	 OPTIONS(create_options),
+	 .run = run_act},
+	{.name = "devices set",
+	 .args = "SERIAL NAME=VALUE...",
+	 .help = "Change what is known about a device",
+	 .method = "PATCH",
+	 .path = "/v1/devices/{serial}",
+	 .if_match = true,
+	 OPTIONS(set_options),
+	 .run = run_act},
+	{.name = "devices decommission",
+	 .args = "SERIAL",
+	 .help = "Take a device out of service for good (needs --reason)",
+	 .method = "POST",
+	 .path = "/v1/devices/{serial}/decommission",
+	 OPTIONS(create_options),
+	 .run = run_act},
+	{.name = "readings",
+	 .args = "SERIAL",
+	 .help = "What a device measured, oldest first",
+	 .method = "GET",
+	 .path = "/v1/devices/{serial}/readings",
+	 OPTIONS(readings_options),
+	 COLUMNS(readings_columns),
+	 .run = run_readings},
+	{.name = "tokens list",
+	 .args = "",
+	 .help = "Tokens of people and programs",
+	 .method = "GET",
+	 .path = "/v1/tokens",
+	 OPTIONS(list_options),
+	 COLUMNS(token_columns),
+	 .run = run_list},
+	{.name = "tokens create",
+	 .args = "NAME ROLE",
+	 .help = "Make a token, which is shown this once",
+	 .method = "POST",
+	 .path = "/v1/tokens",
+	 .fields = "name role",
+	 OPTIONS(token_options),
+	 .run = run_token_create},
+	{.name = "tokens revoke",
+	 .args = "ID",
+	 .help = "End a token now",
+	 .method = "DELETE",
+	 .path = "/v1/tokens/{id}",
+	 OPTIONS(revoke_options),
+	 .run = run_act},
+	{.name = "health",
+	 .args = "",
+	 .help = "Is the API alive and ready? Needs no token",
+	 .method = "GET",
+	 .path = "/readyz",
+	 .run = run_health},
 };
 const size_t command_count = COUNT(commands);

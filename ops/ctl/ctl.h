@@ -23,6 +23,9 @@ struct ctl {
 void ctl_target(const struct invocation *in, struct target *t);
 bool ctl_call(struct ctl *ctl, const struct call *call, struct reply *r, struct err *e);
 
+/* The body that arguments and options make, to be given back; NULL with an error when they make none. */
+json_t *ctl_body(const struct invocation *in, struct err *e);
+
 /* The answer's JSON, to be given back; NULL with an error when it is none. */
 json_t *ctl_json(const struct reply *r, struct err *e);
 
@@ -37,6 +40,8 @@ bool ctl_walk(struct ctl *ctl, const struct invocation *in, page_fn page, void *
 /* What a command of the table runs. */
 bool run_list(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_show(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_token_create(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_readings(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_health(struct ctl *ctl, const struct invocation *in, struct err *e);
 

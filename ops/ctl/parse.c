@@ -46,7 +46,7 @@ static bool convert(struct invocation *in, const struct option *o, const char *t
 	case OPTION_SPAN:
 		if (!span_parse(text, &seconds, e))
 			return err_prefix(e, "--%s: ", o->name);
-		snprintf(when, sizeof(when), "%lld", (long long)seconds);
+		span_text(seconds, when, sizeof(when));
 		text = when;
 		break;
 	case OPTION_WHEN:

@@ -151,6 +151,8 @@ bool run_show(struct ctl *ctl, const struct invocation *in, struct err *e)
 		ctl_pass(ctl, r.body, r.len);
 	else if (ok)
 		object_print(answer, ctl->out, 0);
+	if (ok && !ctl->json && r.etag[0] != '\0')
+		fprintf(ctl->note, "ETag: %s\n", r.etag);
 	json_decref(answer);
 	reply_free(&r);
 	return ok;

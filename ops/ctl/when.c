@@ -42,6 +42,15 @@ bool span_parse(const char *text, int64_t *seconds, struct err *e)
 	return true;
 }
 
+void span_text(int64_t seconds, char *to, size_t size)
+{
+	size_t unit = 1;
+
+	while (unit < UNITS - 1 && (seconds == 0 || seconds % unit_table[unit].seconds != 0))
+		unit++;
+	snprintf(to, size, "%lld%c", (long long)(seconds / unit_table[unit].seconds), unit_table[unit].unit);
+}
+
 static void write_utc(time_t at, char to[WHEN_MAX])
 {
 	struct tm tm;

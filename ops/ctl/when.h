@@ -16,6 +16,9 @@
 /* "90s", "15m", "1h30m", "7d", "2w": whole numbers, each unit once, the larger ones first, at most 100 years. */
 bool span_parse(const char *text, int64_t *seconds, struct err *e);
 
+/* A span in the largest unit up to days that leaves no rest: "36h". */
+void span_text(int64_t seconds, char *to, size_t size);
+
 /* "now", "-24h" (before now), "+30d" (after now), "2026-11-22" (its first moment in UTC), or RFC 3339 as it is. */
 bool when_parse(const char *text, time_t now, char to[WHEN_MAX], struct err *e);
 

@@ -168,6 +168,67 @@ def test_on_a_terminal_lines_fit_its_width(stack, measured):
     assert len(lines) == 6 and max(map(len, lines)) <= 50 and "…" in lines[1]
 
 
+# What changes something
+
+
+def shown(text, name):
+    return re.search(rf"^ *{name}: +(.*)$", text, re.MULTILINE)[1]
+
+
+def test_device_is_registered_changed_and_decommissioned(stack, ctl):
+    make = ("devices", "create", "new-1", "model.manufacturer=Acme", "model.name=CT-1", "module.imei=490154203237518", "--reason", "bought")
+    assert shown(ctl(*make, token="OPERATOR").stdout, "imei") == "490154203237518"
+    assert "409 conflict" in ctl(*make, token="OPERATOR", status=CONFLICT).stderr
+    assert "403 forbidden" in ctl(*make, token="VIEWER", status=NOT_ALLOWED).stderr
+    changed = ctl("devices", "set", "new-1", "sim.iccid=8988211000000000011", "state=disabled", "--reason", "why not", token="OPERATOR").stdout
+    assert shown(changed, "state") == "disabled" and shown(changed, "iccid") == "8988211000000000011"
+    assert shown(ctl("devices", "set", "new-1", "sim=", token="OPERATOR").stdout, "sim") == "-"
+    assert json.loads(ctl("devices", "decommission", "new-1", "--reason", "broken", "--json", token="OPERATOR").stdout)["state"] == "decommissioned"
+    assert "422 invalid" in ctl("devices", "decommission", "new-1", token="OPERATOR", status=FAILED).stderr
+    assert "409 conflict" in ctl("devices", "set", "new-1", "state=active", token="OPERATOR", status=CONFLICT).stderr
+
+
+def test_change_of_what_was_changed_meanwhile_is_a_conflict(ctl):
+    etag = re.search(r"^ETag: (.*)$", ctl("devices", "show", "spare-02").stderr, re.MULTILINE)[1]
+    change = ("devices", "set", "spare-02", "--if-match", etag)
+    ctl(*change, "hardware_revision=C", token="OPERATOR")
+    assert "412 " in ctl(*change, "hardware_revision=D", token="OPERATOR", status=CONFLICT).stderr
+    assert shown(ctl("devices", "show", "spare-02").stdout, "hardware_revision") == "C"
+
+
+def test_token_is_shown_once_works_and_ends(stack, ctl):
+    made = ctl("tokens", "create", "ctl test", "viewer", "--expires", "+1d", "--reason", "a test", token="ADMIN").stdout
+    token, number = shown(made, "token"), shown(made, "id")
+    assert token.startswith("cf_")
+    assert "spare-01" in ctl("devices", "list", token=token).stdout
+    listed = ctl("tokens", "list", token="ADMIN").stdout
+    assert "ctl test" in listed and "cf_" not in listed
+    done = ctl("tokens", "revoke", number, "--reason", "over", token="ADMIN")
+    assert (done.stdout, done.stderr) == ("", "Done.\n")
+    ctl("devices", "list", token=token, status=NOT_ALLOWED)
+    ctl("tokens", "revoke", "999999", token="ADMIN", status=NOT_FOUND)
+
+
+def test_post_that_lost_its_answer_is_repeated_and_has_its_effect_once(stack, ctl):
+    with relay(api_port(stack), lambda n: 0 if n == 1 else None) as (port, seen):
+        via = ("--api", f"http://127.0.0.1:{port}")
+        made = ctl("devices", "create", "once-1", "model.manufacturer=Acme", "model.name=CT-1", *via, token="OPERATOR").stdout
+        assert shown(made, "serial") == "once-1" and len(seen) == 2
+
+
+def test_token_that_was_lost_with_its_answer_is_said_to_be(stack, ctl):
+    with relay(api_port(stack), lambda n: 0 if n == 1 else None) as (port, seen):
+        done = ctl("tokens", "create", "lost", "viewer", "--api", f"http://127.0.0.1:{port}", token="ADMIN", status=FAILED)
+        number = stack.value("SELECT token_id FROM fleet.token WHERE name = 'lost'")
+        assert f"revoke {number}, make another" in done.stderr and len(seen) == 2
+
+
+def test_other_changes_are_not_repeated(stack, ctl):
+    with relay(api_port(stack), lambda n: 0) as (port, seen):
+        ctl("devices", "set", "spare-03", "hardware_revision=E", "--api", f"http://127.0.0.1:{port}", token="OPERATOR", status=UNREACHABLE)
+        assert len(seen) == 1
+
+
 # How it ends
 
 

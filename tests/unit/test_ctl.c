@@ -40,6 +40,20 @@ static void test_spans_have_units_larger_ones_first_each_once(void **state)
 	}
 }
 
+static void test_span_is_one_unit_for_the_api(void **state)
+{
+	static const struct {
+		int64_t seconds;
+		const char *text;
+	} rows[] = {{0, "0s"}, {90, "90s"}, {120, "2m"}, {129600, "36h"}, {86400, "1d"}, {1209600, "14d"}};
+	char text[24];
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		span_text(rows[i].seconds, text, sizeof(text));
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
 static void test_moments_are_relative_a_day_or_rfc_3339(void **state)
 {
 	static const struct {
@@ -262,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spans_have_units_larger_ones_first_each_once),
+		cmocka_unit_test(test_span_is_one_unit_for_the_api),
 		cmocka_unit_test(test_moments_are_relative_a_day_or_rfc_3339),
 		cmocka_unit_test(test_ago_uses_a_unit_when_there_are_two_of_it),
 		cmocka_unit_test(test_argument_cannot_become_another_segment_or_parameter),

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "api/routes.h"
-#include "ops/ctl/command.h"
+#include "ops/ctl/ctl.h"
 
 #define NOW       1789997600
 #define WORDS_MAX 16
@@ -102,6 +102,55 @@ static void test_help_needs_no_arguments(void **state)
 	invocation_free(&in);
 }
 
+static void check_body(const char *line, const char *expected)
+{
+	struct invocation in;
+	assert_true(parse(&in, line));
+	json_t *body = ctl_body(&in, &err);
+	char *text = json_dumps(body, JSON_COMPACT);
+	assert_string_equal(text, expected);
+	free(text);
+	json_decref(body);
+	invocation_free(&in);
+}
+
+static void test_body_is_made_of_arguments_and_options(void **state)
+{
+	(void)state;
+	check_body("devices create S-1 model.manufacturer=Acme model.name=a=b --reason new",
+		   "{\"serial\":\"S-1\",\"model\":{\"manufacturer\":\"Acme\",\"name\":\"a=b\"},\"reason\":\"new\"}");
+	check_body("devices set S-1 sim:=null state=active hardware_revision= x.y.z:=[1,2.5]",
+		   "{\"sim\":null,\"state\":\"active\",\"hardware_revision\":null,\"x\":{\"y\":{\"z\":[1,2.5]}}}");
+	check_body("tokens create bob viewer --groups 3,14 --expires +1d",
+		   "{\"name\":\"bob\",\"role\":\"viewer\",\"groups\":[3,14],\"expires_at\":\"2026-09-22T13:33:20Z\"}");
+	check_body("devices decommission S-1 --reason broken", "{\"reason\":\"broken\"}");
+}
+
+static void test_body_that_cannot_be_made_is_refused(void **state)
+{
+	static const struct {
+		const char *line, *because;
+	} rows[] = {
+		{"devices set S-1 state", "expected NAME=TEXT or NAME:=JSON"},
+		{"devices set S-1 =x", "expected NAME=TEXT"},
+		{"devices set S-1 a:={", "expected JSON behind :="},
+		{"devices set S-1 a..b=1", "expected a name"},
+		{"devices set S-1 a=1 a.b=1", "expected a name"},
+		{"devices set S-1 a=\xff", "expected UTF-8"},
+		{"tokens create a viewer --groups 1,x", "--groups: expected numbers"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct invocation in;
+		assert_true(parse(&in, rows[i].line));
+		assert_null(ctl_body(&in, &err));
+		assert_int_equal(err.code, ERR_CONFIG);
+		if (strstr(err.detail, rows[i].because) == NULL)
+			fail_msg("%s: %s", rows[i].line, err.detail);
+		invocation_free(&in);
+	}
+}
+
 /* A file, to be freed. */
 static char *content(const char *path)
 {
@@ -148,11 +197,20 @@ static void test_every_command_asks_what_the_api_has(void **state)
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *c = &commands[i];
 		const struct route *r = route_of(c);
+		for (const char *at = c->fields; at != NULL && *at != '\0'; at += strspn(at, " ")) {
+			char field[64];
+			snprintf(field, sizeof(field), "%.*s", (int)strcspn(at, " "), at);
+			if (!has_field(r, field))
+				fail_msg("%s: %s has no field %s", c->name, r->path, field);
+			at += strlen(field);
+		}
+		if (c->if_match != r->if_match)
+			fail_msg("%s: If-Match is not as with %s", c->name, r->path);
 		for (size_t k = 0; k < c->option_count; k++) {
 			const struct option *o = &c->options[k];
 			if (o->to == TO_QUERY && !has_param(r, o->key))
 				fail_msg("%s --%s: %s has no parameter %s", c->name, o->name, r->path, o->key);
-			if ((o->to == TO_BODY || o->to == TO_LIST) && !has_field(r, o->key))
+			if (o->to > TO_QUERY && !has_field(r, o->key))
 				fail_msg("%s --%s: %s has no field %s", c->name, o->name, r->path, o->key);
 		}
 	}
@@ -286,6 +344,8 @@ int main(void)
 		cmocka_unit_test(test_common_option_with_its_value_may_come_before_the_command),
 		cmocka_unit_test(test_mistakes_are_named),
 		cmocka_unit_test(test_help_needs_no_arguments),
+		cmocka_unit_test(test_body_is_made_of_arguments_and_options),
+		cmocka_unit_test(test_body_that_cannot_be_made_is_refused),
 		cmocka_unit_test(test_every_command_asks_what_the_api_has),
 		cmocka_unit_test(test_man_page_has_every_command_with_arguments_and_options),
 		cmocka_unit_test(test_man_page_has_no_option_that_does_not_exist),

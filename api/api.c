@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "api/call.h"
+#include "api/cors.h"
 #include "api/problem.h"
 #include "api/routes.h"
 #include "core/log.h"
@@ -24,6 +25,8 @@ struct api {
 	struct db **db;
 	size_t db_count, db_up_count;
 	const struct statement **statements;
+	struct limits *limits;
+	const char *cors_origins;
 	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
 
@@ -38,6 +41,8 @@ const struct metric_def api_metrics[M_ROWS] = {
 			   "Connections refused because of max_connections or max_connections_per_address", NULL},
 	[M_HANDSHAKES_FAILED] = {"coldfleet_api_tls_handshakes_failed_total", METRIC_COUNTER,
 				 "TLS handshakes that failed or were too slow", NULL},
+	[M_RATE_LIMITED] = {"coldfleet_api_rate_limited_total", METRIC_COUNTER,
+			    "Requests refused because a token or an address asked too often", NULL},
 };
 
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
@@ -74,6 +79,8 @@ struct api *api_new(struct service *s, const struct api_options *options)
 		abort();
 	a->service = s;
 	a->part = service_part(s, "database");
+	a->limits = limits_new(&options->limits);
+	a->cors_origins = options->cors_origins;
 	/* PostgreSQL gives up before we do, so that a slow statement costs an answer and not the connection. */
 	snprintf(a->setup, sizeof(a->setup), "SET statement_timeout = %ld; SET jit = off",
 		 (long)(options->request_timeout * 800));
@@ -100,6 +107,7 @@ void api_free(struct api **ap)
 		return;
 	for (size_t i = 0; i < a->db_count; i++)
 		db_free(&a->db[i]);
+	limits_free(&a->limits);
 	free(a->statements);
 	free(a->db);
 	free(a);
@@ -116,11 +124,23 @@ static struct db *least_busy(const struct api *a)
 	return best;
 }
 
+/* Before the database is asked. False: `r` has been answered. */
+static bool may_ask(struct api *a, struct http_request *r)
+{
+	unsigned char token[32];
+	bool has_token = call_token(http_field(r, HTTP_AUTHORIZATION), token, NULL);
+	if (limits_allow(a->limits, r, has_token ? token : NULL))
+		return true;
+	metric_add(service_metrics(a->service), M_RATE_LIMITED, 1);
+	return false;
+}
+
 void api_handle(struct http_request *r, void *arg)
 {
 	struct api *a = arg;
 	struct route_match m;
 	struct err e = {0};
+	cors_mark(a->cors_origins, r);
 	bool ok = route_find(routes, route_count, http_method(r), http_target(r), &m, &e);
 	if (ok && m.route->act != NULL && evbuffer_get_length(http_body(r)) > 0)
 		ok = err_set(&e, ERR_REQUEST, "%s takes no body here", http_method(r));
@@ -129,6 +149,12 @@ void api_handle(struct http_request *r, void *arg)
 		m.route->act(a, r);
 		return;
 	}
+	if (e.code == ERR_METHOD && cors_is_preflight(a->cors_origins, r)) {
+		cors_preflight(r, m.allow);
+		return;
+	}
+	if (!may_ask(a, r))
+		return;
 	if (ok && db != NULL && db_in_flight(db) >= IN_FLIGHT_MAX)
 		ok = err_set(&e, ERR_OVERLOADED, "the database has too many requests to answer, try again");
 	if (ok) {

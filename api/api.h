@@ -5,6 +5,7 @@
 #define COLDFLEET_API_API_H
 
 #include "api/http.h"
+#include "api/limits.h"
 #include "core/service.h"
 
 struct api;
@@ -12,6 +13,8 @@ struct api;
 struct api_options {
 	const char *conninfo;
 	int64_t connections;
+	const char *cors_origins; /* "": no browser may call */
+	struct limits_options limits;
 	double request_timeout; /* seconds; bounds statements and the wait for their results too */
 };
 
@@ -23,6 +26,7 @@ enum api_metric {
 	M_CONNECTIONS,
 	M_TURNED_AWAY,
 	M_HANDSHAKES_FAILED,
+	M_RATE_LIMITED,
 	M_ROWS
 };
 extern const struct metric_def api_metrics[M_ROWS];

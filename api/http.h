@@ -8,6 +8,7 @@
 
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <netinet/in.h>
 
 #include "api/http_head.h"
 #include "core/err.h"
@@ -57,12 +58,16 @@ const char *http_target(const struct http_request *r); /* path and query as they
 const char *http_field(const struct http_request *r, enum http_field field); /* NULL: absent */
 const char *http_id(const struct http_request *r); /* the client's X-Request-Id when it is a decent one, else ours */
 struct evbuffer *http_body(const struct http_request *r);
+/* Whom it came from: IPv4 mapped into IPv6; all zero: a Unix socket. Only until the handler returns. */
+const struct in6_addr *http_from(const struct http_request *r);
 double http_age(const struct http_request *r); /* seconds since its first byte */
 
 /* One more field line for the answer; printf-style. `name` is borrowed only during the call. */
 void http_add_field(struct http_request *r, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Answers and ends the request: `r` is gone. Empties `body` (NULL: none), which stays the caller's. */
+/* Answers and ends the request: `r` is gone. Empties `body` (NULL: none), which stays the caller's. A long answer to
+ * GET is compressed when the client takes that and the answer has no ETag, which would name two representations. What a
+ * POST gives is never compressed: it may hold a secret beside what a stranger chose. */
 void http_reply(struct http_request *r, int status, const char *type, struct evbuffer *body);
 
 #endif

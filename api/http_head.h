@@ -65,6 +65,9 @@ enum http_field {
 	HTTP_IF_NONE_MATCH,
 	HTTP_IDEMPOTENCY_KEY,
 	HTTP_REQUEST_ID,
+	HTTP_ACCEPT_ENCODING,
+	HTTP_ORIGIN,
+	HTTP_CORS_METHOD, /* Access-Control-Request-Method */
 	HTTP_FIELDS
 };
 

@@ -43,6 +43,7 @@ struct http_request {
 	char *bytes; /* the head, its method, target and looked-at values ended with NUL; NULL for a refused request */
 	struct evbuffer *body;
 	struct evbuffer *fields; /* more lines for the answer, NULL when none */
+	bool tagged;             /* the answer has an ETag */
 	struct timeval started;
 };
 

@@ -7,8 +7,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/gzip.h"
 #include "api/http_internal.h"
 #include "core/log.h"
+
+#define GZIP_LEAST 1024 /* bytes: less fits into one packet anyway */
 
 static const struct {
 	int status;
@@ -132,6 +135,11 @@ struct evbuffer *http_body(const struct http_request *r)
 	return r->body;
 }
 
+const struct in6_addr *http_from(const struct http_request *r)
+{
+	return &r->conn->from;
+}
+
 double http_age(const struct http_request *r)
 {
 	struct timeval now;
@@ -142,6 +150,7 @@ double http_age(const struct http_request *r)
 void http_add_field(struct http_request *r, const char *name, const char *fmt, ...)
 {
 	va_list ap;
+	r->tagged = r->tagged || strcmp(name, "ETag") == 0;
 	if (r->fields == NULL && (r->fields = evbuffer_new()) == NULL)
 		abort();
 	evbuffer_add_printf(r->fields, "%s: ", name);
@@ -165,6 +174,9 @@ static void write_head(struct http_request *r, struct evbuffer *to, int status, 
 		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 		"X-Request-Id: %s\r\n",
 		r->id);
+	/* Data is nothing for a browser to run or to show inside another page. */
+	if (type == NULL || strncmp(type, "text/html", 9) != 0)
+		evbuffer_add_printf(to, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
 	if (r->fields != NULL)
 		evbuffer_add_buffer(to, r->fields);
 	if (r->server->options.tls != NULL)
@@ -182,8 +194,26 @@ static void log_answer(const struct http_request *r, int status, size_t length)
 			 r->conn == NULL ? " client=gone" : "");
 }
 
+static bool is_get(const struct http_request *r)
+{
+	return strcmp(http_method(r), "GET") == 0 || strcmp(http_method(r), "HEAD") == 0;
+}
+
+static void compress(struct http_request *r, struct evbuffer *body)
+{
+	if (!is_get(r) || r->tagged || evbuffer_get_length(body) < GZIP_LEAST)
+		return;
+	http_add_field(r, "Vary", "Accept-Encoding");
+	if (!gzip_accepted(http_field(r, HTTP_ACCEPT_ENCODING)))
+		return;
+	gzip_whole(body);
+	http_add_field(r, "Content-Encoding", "gzip");
+}
+
 void http_reply(struct http_request *r, int status, const char *type, struct evbuffer *body)
 {
+	if (body != NULL && r->conn != NULL)
+		compress(r, body);
 	size_t length = body != NULL ? evbuffer_get_length(body) : 0;
 	log_answer(r, status, length);
 	if (r->conn != NULL) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "api/cors.h"
 #include "api/tls.h"
 #include "core/log.h"
 
@@ -18,6 +19,8 @@ struct values {
 	char tls_cert[CONFIG_TEXT_MAX], tls_key[CONFIG_TEXT_MAX], tls_client_ca[CONFIG_TEXT_MAX];
 	double handshake_timeout;
 	bool reuse_port;
+	char cors_origins[CONFIG_TEXT_MAX];
+	struct limits_options limits;
 };
 
 #define ROW(name, type, fallback, min, max, reload, help)                                                              \
@@ -26,6 +29,12 @@ struct values {
 	}
 #define ITEM(name, type, fallback, min, max, help) ROW(name, type, fallback, min, max, false, help)
 #define LIVE(name, type, fallback, min, max, help) ROW(name, type, fallback, min, max, true, help)
+
+#define LIMIT(name, member, fallback, min, help)                                                                       \
+	{                                                                                                              \
+		"api." #name, CONFIG_INT, offsetof(struct values, limits.member), fallback, min, 1000000, false,       \
+			false, help                                                                                    \
+	}
 
 static const struct config_item items[] = {
 	SERVICE_CONFIG_ITEMS("api", "127.0.0.1:9642"),
@@ -37,6 +46,13 @@ static const struct config_item items[] = {
 	LIVE(tls_key, CONFIG_TEXT, "", 0, 0, "PEM file: its private key, without a pass phrase"),
 	LIVE(tls_client_ca, CONFIG_TEXT, "", 0, 0,
 	     "PEM file: clients must show a certificate of one of these; empty: they need none"),
+	ITEM(cors_origins, CONFIG_TEXT, "", 0, 0,
+	     "web pages of these origins may call from a browser: https://HOST, with commas between, or *"),
+	LIMIT(rate_per_token, per_token, "1000", 0, "requests a second of one token, in each process; 0: no limit"),
+	LIMIT(burst_per_token, token_burst, "2000", 1, "requests of one token at once"),
+	LIMIT(rate_per_address, per_address, "0", 0,
+	      "requests a second of one IP address (IPv6: /64), 0: no limit; a proxy on this machine is one address"),
+	LIMIT(burst_per_address, address_burst, "2000", 1, "requests of one address at once"),
 	ITEM(handshake_timeout, CONFIG_SECONDS, "5s", 0.1, 60, "for a whole TLS handshake"),
 	{"api.database", CONFIG_TEXT, offsetof(struct values, database), "dbname=coldfleet user=coldfleet_api", 0, 0,
 	 false, true, "libpq connection string or URI"},
@@ -136,8 +152,12 @@ int main(int argc, char **argv)
 	if (start != SERVICE_RUN)
 		return start == SERVICE_EXIT_OK ? 0 : 2;
 	struct http_options http = http_options_of(&values);
-	const struct api_options options = {values.database, values.connections, values.request_timeout};
-	if (!start_tls(&d, &e)) {
+	const struct api_options options = {.conninfo = values.database,
+					    .connections = values.connections,
+					    .cors_origins = values.cors_origins,
+					    .limits = values.limits,
+					    .request_timeout = values.request_timeout};
+	if (!cors_check(values.cors_origins, &e) || !start_tls(&d, &e)) {
 		log_error("api", "%s", e.detail);
 		goto out;
 	}

@@ -22,7 +22,26 @@
 #define PARAMS(table) .params = (table), .param_count = COUNT(table)
 #define FIELDS(table) .fields = (table), .field_count = COUNT(table)
 
-static const struct param devices_params[] = {PAGE("devices")};
+#define FILTERS                                                                                                        \
+	QUERY("state", PARAM_TEXT, .min = 1, .max = 100, .help = "in one of these states, with commas between"),       \
+		QUERY("model", PARAM_TEXT, .min = 1, .max = 500, .help = "of one of these models, by name"),           \
+		QUERY("firmware", PARAM_TEXT, .min = 1, .max = 500, .help = "with one of these firmware versions"),    \
+		QUERY("tag", PARAM_TEXT, .min = 1, .max = 500, .help = "with all of these tags"),                      \
+		QUERY("group", PARAM_TEXT, .min = 1, .max = 128, .help = "in this group, by name"),                    \
+		QUERY("q", PARAM_TEXT, .min = 1, .max = 64, .help = "whose serial, IMEI or ICCID begins with this"),   \
+		QUERY("silent_for", PARAM_TEXT, .min = 2, .max = 7,                                                    \
+		      .help = "not heard for so long, like 30m, 12h or 7d"),                                           \
+		QUERY("battery_below", PARAM_INT, .min = 1, .max = 100,                                                \
+		      .help = "whose battery is below so many percent"),                                               \
+		QUERY("bbox", PARAM_TEXT, .min = 7, .max = 64,                                                         \
+		      .help = "last seen within west,south,east,north, degrees")
+
+static const struct param devices_params[] = {
+	PAGE("devices; maybe fewer, so go on until `next` is null"),
+	QUERY("sort", PARAM_WORD, .words = "serial,-serial,last_seen,-last_seen,battery,-battery", .fallback = "serial",
+	      .help = "the order, - for the reverse"),
+	FILTERS,
+};
 
 static const struct param device_params[] = {SERIAL};
 
@@ -140,10 +159,15 @@ const struct route routes[] = {
 
 	{.method = "GET",
 	 .path = "/v1/devices",
-	 .summary = "Devices by serial number, with their latest state",
+	 .summary = "Devices with their latest state, filtered and sorted",
 	 .role = "viewer",
 	 PARAMS(devices_params),
 	 .statement = &stmt_api_devices},
+	{.method = "GET",
+	 .path = "/v1/fleet/summary",
+	 .summary = "How many devices there are of each kind, a moment ago",
+	 .role = "viewer",
+	 .statement = &stmt_api_fleet_summary},
 	{.method = "GET",
 	 .path = "/v1/devices/{serial}",
 	 .summary = "One device, what it is made of and its latest state",

@@ -54,13 +54,13 @@ BEGIN
 	PERFORM set_config('coldfleet.actor', actor, true), set_config('coldfleet.token_id', coalesce(token_id::text, ''), true),
 		set_config('coldfleet.role', role, true),
 		set_config('coldfleet.scope', coalesce(array_to_string(groups, ','), '*'), true),
-		set_config('coldfleet.request_id', coalesce(request_id, ''), true),
+		set_config('coldfleet.devices', '', true), set_config('coldfleet.request_id', coalesce(request_id, ''), true),
 		set_config('coldfleet.reason', '', true), set_config('coldfleet.idempotency_key', '', true);
 END
 $$;
 COMMENT ON FUNCTION api.enter(text, int, text, int[], text, text) IS
 	'Opens a call for somebody whose identity is proved: checks the role and sets, for the transaction, coldfleet.actor, token_id, role, '
-	'scope (''*'' when groups is NULL) and request_id, which policies, history and idempotency read. Another role: CF403.';
+	'scope (''*'' when groups is NULL), devices (none) and request_id, which policies, history and idempotency read. Another role: CF403.';
 
 CREATE FUNCTION api.begin(token_sha256 bytea, needed text, request_id text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -238,6 +238,13 @@ AS $$
 $$;
 COMMENT ON FUNCTION api.json_or_null(text) IS 'A text as JSON; null for an empty or absent one.';
 
+CREATE FUNCTION api.json_tags(tags text[]) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT CASE WHEN tags = '{}' THEN '[]' ELSE array_to_json(tags)::text END
+$$;
+COMMENT ON FUNCTION api.json_tags(text[]) IS 'Words as a JSON array.';
+
 CREATE FUNCTION api.json_model(model fleet.model, hardware_revision text) RETURNS text
 LANGUAGE sql STABLE
 AS $$
@@ -249,34 +256,6 @@ $$;
 COMMENT ON FUNCTION api.json_model(fleet.model, text) IS
 	'What kind of tracker it is as a JSON object; support_ended is true after its last day of support.';
 
-CREATE FUNCTION api.devices(max_rows int, page text) RETURNS text
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	after_serial CONSTANT text := coalesce(api.cursor_key('devices', page), '');
-	items text;
-	shown int;
-	last_serial text;
-BEGIN
-	SELECT string_agg(item, ',' ORDER BY n) FILTER (WHERE n <= max_rows), count(*),
-		max(serial) FILTER (WHERE n = max_rows)
-	INTO items, shown, last_serial
-	FROM (
-		SELECT row_number() OVER (ORDER BY d.serial) AS n, d.serial,
-			concat('{"serial":', to_json(d.serial), ',"state":', to_json(d.state),
-				',"model":', api.json_model(m, d.hardware_revision),
-				',"latest":', api.json_latest(s), '}') AS item
-		FROM (SELECT * FROM fleet.device AS u WHERE u.serial > after_serial ORDER BY u.serial LIMIT max_rows + 1) AS d
-		JOIN fleet.model AS m USING (model_id)
-		LEFT JOIN telemetry.device_state AS s USING (device_id)) AS found;
-	RETURN concat('{"items":[', items, '],"next":',
-		coalesce(to_json(CASE WHEN shown > max_rows THEN api.cursor('devices', last_serial) END)::text, 'null'), '}');
-END
-$$;
-COMMENT ON FUNCTION api.devices(int, text) IS
-	'GET /v1/devices: a page of at most max_rows devices by serial number, with their latest state.';
-
 CREATE FUNCTION api.device(serial text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -285,19 +264,25 @@ DECLARE
 	answer text;
 BEGIN
 	SELECT concat('{"serial":', to_json(d.serial), ',"state":', to_json(d.state),
+		',"firmware":', api.json_or_null(d.firmware), ',"tags":', api.json_tags(d.tags),
+		',"groups":', coalesce((SELECT json_agg(g.name ORDER BY g.name)::text FROM fleet.group_member AS n
+			JOIN fleet.device_group AS g USING (group_id) WHERE n.device_id = d.device_id), '[]'),
 		',"created_at":', api.json_time(d.created_at),
 		',"model":', api.json_model(m, d.hardware_revision),
 		',"module":', CASE WHEN o.device_id IS NULL THEN 'null' ELSE concat(
 			'{"manufacturer":', api.json_or_null(o.manufacturer), ',"model":', api.json_or_null(o.model),
-			',"imei":', to_json(o.imei), ',"firmware":', api.json_or_null(o.firmware), '}') END,
+			',"imei":', to_json(o.imei), ',"firmware":', api.json_or_null(o.firmware), ',"certifications":',
+			CASE WHEN c.model IS NULL THEN 'null' ELSE concat('{"fcc_id":', api.json_or_null(c.fcc_id),
+				',"ptcrb":', api.json_or_null(c.ptcrb), ',"carriers":', api.json_tags(c.carriers), '}') END, '}') END,
 		',"sim":', CASE WHEN i.sim_id IS NULL THEN 'null' ELSE concat(
 			'{"iccid":', to_json(i.iccid), ',"imsi":', api.json_or_null(i.imsi),
-			',"apn":', api.json_or_null(i.apn), '}') END,
+			',"apn":', api.json_or_null(i.apn), ',"expected_prefix":', api.json_or_null(i.expected_prefix::text), '}') END,
 		',"latest":', api.json_latest(s), '}')
 	INTO answer
 	FROM fleet.device AS d
 	JOIN fleet.model AS m USING (model_id)
 	LEFT JOIN fleet.module AS o USING (device_id)
+	LEFT JOIN fleet.module_type AS c ON c.manufacturer = o.manufacturer AND c.model = o.model
 	LEFT JOIN fleet.sim AS i USING (device_id)
 	LEFT JOIN telemetry.device_state AS s USING (device_id)
 	WHERE d.serial = device.serial;
@@ -309,6 +294,24 @@ END
 $$;
 COMMENT ON FUNCTION api.device(text) IS
 	'GET /v1/devices/{serial}: a device, its model, module and SIM, and its latest state. Unknown serial: CF404.';
+
+CREATE FUNCTION api.device_number(serial text) RETURNS int
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	device CONSTANT int := (SELECT device_id FROM fleet.device AS d WHERE d.serial = device_number.serial);
+BEGIN
+	IF device IS NULL THEN
+		RAISE EXCEPTION 'no device has the serial %', serial USING ERRCODE = 'CF404';
+	END IF;
+	PERFORM set_config('coldfleet.devices', device::text, true);
+	RETURN device;
+END
+$$;
+COMMENT ON FUNCTION api.device_number(text) IS
+	'The number of a device, whose readings the call may see from then on (coldfleet.devices). Unknown serial, or not in the scope of the '
+	'call: CF404.';
 
 CREATE FUNCTION api.json_reading(r telemetry.reading) RETURNS text
 LANGUAGE sql STABLE
@@ -338,7 +341,7 @@ SET enable_seqscan = off
 AS $$
 DECLARE
 	scope CONSTANT text := 'readings ' || serial;
-	device int;
+	device CONSTANT int := api.device_number(serial);
 	-- ts in microseconds, probe, epoch, seq of the last reading shown
 	key CONSTANT bigint[] := string_to_array(api.cursor_key(scope, page), ' ')::bigint[];
 	after_ts timestamptz := '-infinity';
@@ -347,10 +350,6 @@ DECLARE
 	shown int;
 	last_key text;
 BEGIN
-	SELECT device_id INTO device FROM fleet.device AS d WHERE d.serial = readings.serial;
-	IF device IS NULL THEN
-		RAISE EXCEPTION 'no device has the serial %', serial USING ERRCODE = 'CF404';
-	END IF;
 	IF to_ts <= from_ts THEN
 		RAISE EXCEPTION 'to: expected a time after from' USING ERRCODE = 'CF422';
 	END IF;
@@ -383,7 +382,7 @@ RESET ROLE;
 SET LOCAL ROLE coldfleet_owner;
 GRANT USAGE ON SCHEMA api TO coldfleet_api;
 GRANT EXECUTE ON FUNCTION api.begin(bytea, text, text), api.idempotency(text, bytea),
-	api.remember(api.answer, text), api.devices(int, text), api.device(text),
+	api.remember(api.answer, text), api.device(text),
 	api.readings(text, timestamptz, timestamptz, int, text) TO coldfleet_api;
 
 COMMIT;

@@ -27,10 +27,8 @@ ALTER TABLE fleet.device
 	ADD COLUMN tags text[] COLLATE "C" NOT NULL DEFAULT '{}' CHECK (fleet.tags_valid(tags));
 COMMENT ON COLUMN fleet.device.firmware IS 'Firmware version of the tracker''s own controller; empty: unknown.';
 COMMENT ON COLUMN fleet.device.tags IS 'Words that people put on it, sorted by bytes, none twice; fleet.device_tag finds devices by them.';
--- Each answers one filter in the order of the default sort.
-CREATE INDEX device_state_serial ON fleet.device (state, serial);
-CREATE INDEX device_model_serial ON fleet.device (model_id, serial);
-CREATE INDEX device_firmware_serial ON fleet.device (firmware, serial);
+-- One index for three filters, alone and together: there are few states and models, so one that is not asked for is all.
+CREATE INDEX device_kind ON fleet.device (state, model_id, firmware);
 DROP INDEX fleet.device_model;
 
 -- The index of tags by plain equality, and not GIN on the array: array operators are not leakproof, so under row-level

@@ -3,9 +3,10 @@
 BEGIN;
 
 DROP FUNCTION api.readings(text, timestamptz, timestamptz, int, text);
+DROP FUNCTION api.device_number(text);
 DROP FUNCTION api.json_reading(telemetry.reading);
 DROP FUNCTION api.device(text);
-DROP FUNCTION api.devices(int, text);
+DROP FUNCTION api.json_tags(text[]);
 DROP FUNCTION api.json_model(fleet.model, text);
 DROP FUNCTION api.json_or_null(text);
 DROP FUNCTION api.json_latest(telemetry.device_state);

@@ -26,7 +26,7 @@ DROP FUNCTION fleet.setting(text);
 DROP FUNCTION fleet.device_tagged();
 CREATE INDEX device_model ON fleet.device (model_id);
 ALTER INDEX fleet.device_model OWNER TO coldfleet_owner;
-DROP INDEX fleet.device_state_serial, fleet.device_model_serial, fleet.device_firmware_serial;
+DROP INDEX fleet.device_kind;
 ALTER TABLE fleet.device DROP COLUMN tags, DROP COLUMN firmware;
 DROP FUNCTION fleet.tags_valid(text[]);
 ALTER TABLE fleet.sim ALTER COLUMN iccid TYPE text COLLATE "default";

@@ -8,7 +8,6 @@ BEGIN
 	PERFORM api.begin(sha256(convert_to(fleet.create_token('verify.api', 'auditor'), 'UTF8')), 'viewer');
 	PERFORM fleet.register_device('verify.api', 'verify', 'verify', 'A');
 	ASSERT (api.device('verify.api')::json #>> '{model,name}') = 'verify', 'a new device is not found';
-	ASSERT (api.devices(1000, NULL)::json ->> 'items') IS NOT NULL, 'the list of devices has no items';
 	ASSERT api.readings('verify.api', NULL, NULL, 1, NULL) = '{"items":[],"next":null}', 'expected no reading yet';
 END
 $$;

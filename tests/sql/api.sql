@@ -47,11 +47,11 @@ WHERE manufacturer = 'Maker "Q"' AND name IN ('M1', 'M2');
 UPDATE telemetry.device_state SET temperature_c = 4.5, temperature_ts = '2026-11-22 08:00:00Z', seq_high = 7
 WHERE device_id = (SELECT device_id FROM fleet.device WHERE serial = 'api-1');
 
-SELECT is(api.device('api-1')::jsonb - 'created_at', jsonb_build_object('serial', 'api-1', 'state', 'active',
+SELECT is(api.device('api-1')::jsonb - 'created_at', jsonb_build_object('serial', 'api-1', 'state', 'active', 'firmware', null, 'tags', '[]'::jsonb, 'groups', '[]'::jsonb,
 	'model', jsonb_build_object('manufacturer', 'Maker "Q"', 'name', 'M1', 'hardware_revision', 'B',
 		'end_of_support', (now() AT TIME ZONE 'UTC')::date, 'support_ended', false),
-	'module', '{"manufacturer": null, "model": null, "imei": "490154203237518", "firmware": null}'::jsonb,
-	'sim', '{"iccid": "8949000000000000001", "imsi": null, "apn": null}'::jsonb,
+	'module', '{"manufacturer": null, "model": null, "imei": "490154203237518", "firmware": null, "certifications": null}'::jsonb,
+	'sim', '{"iccid": "8949000000000000001", "imsi": null, "apn": null, "expected_prefix": null}'::jsonb,
 	'latest', '{"epoch": 0, "gaps": 0, "seq_high": 7, "temperature_c": 4.5, "temperature_ts": "2026-11-22T08:00:00Z"}'::jsonb),
 	'test_a_device_is_told_with_model_module_sim_and_what_is_known_of_its_state');
 SELECT is(api.device('api-2')::jsonb #> '{model,support_ended}', 'true', 'test_a_model_after_its_last_day_of_support_is_flagged');
@@ -73,7 +73,7 @@ BEGIN
 	RETURN seen;
 END
 $$;
-SELECT is((SELECT jsonb_agg(d -> 'serial') FROM jsonb_array_elements(pg_temp.walk('SELECT api.devices($1, $2)', n)) AS d),
+SELECT is((SELECT jsonb_agg(d -> 'serial') FROM jsonb_array_elements(pg_temp.walk('SELECT api.devices($1, $2, ''serial'', ''{}'')', n)) AS d),
 	(SELECT jsonb_agg(serial ORDER BY serial) FROM fleet.device), 'test_pages_of_' || n || '_show_each_device_once_in_order')
 FROM unnest(ARRAY[1, 2, 3, 1000]) AS n;
 
@@ -130,7 +130,8 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.begin,api.device_create,api.device_decommission,api.device_get,api.device_patch,api.devices,api.idempotency,'
+	'{api.begin,api.device_create,api.device_decommission,api.device_get,api.device_patch,api.devices,'
+	'api.devices_export,api.fleet_summary,api.idempotency,'
 	'api.readings,api.remember,api.token_create,api.token_revoke,api.tokens,api.without_secret}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
 	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgtap') AND relkind IN ('r', 'p', 'v', 'm', 'S')

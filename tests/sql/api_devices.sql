@@ -82,7 +82,7 @@ SELECT throws_ok($$ SELECT api.token_create('{"name": "t", "role": "viewer", "ex
 	'test_a_token_does_not_end_before_it_begins');
 UPDATE fleet.token SET groups = ARRAY[:group_id] WHERE name = 'some';
 SELECT pg_temp.enter('some');
-SELECT is((SELECT jsonb_agg(d -> 'serial') FROM jsonb_array_elements(api.devices(1000, NULL)::jsonb -> 'items') AS d), '["d-2"]',
+SELECT is((SELECT jsonb_agg(d -> 'serial') FROM jsonb_array_elements(api.devices(1000, NULL, 'serial', '{}')::jsonb -> 'items') AS d), '["d-2"]',
 	'test_a_scope_is_all_that_a_list_shows');
 SELECT throws_ok($$ SELECT api.device_get('d-1') $$, 'CF404', NULL, 'test_a_device_beyond_the_scope_is_unknown');
 SELECT throws_ok($$ SELECT api.device_patch('d-1', '{}', '*') $$, 'CF404', NULL, 'test_a_device_beyond_the_scope_is_not_edited');

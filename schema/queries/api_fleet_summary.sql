@@ -1,0 +1,2 @@
+-- Counts over the fleet, as JSON text.
+SELECT api.fleet_summary() AS body

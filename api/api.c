@@ -11,6 +11,7 @@
 #include "api/cors.h"
 #include "api/problem.h"
 #include "api/routes.h"
+#include "api/stream.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
@@ -27,6 +28,7 @@ struct api {
 	const struct statement **statements;
 	struct limits *limits;
 	const char *cors_origins;
+	struct stream_source streams;
 	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
 
@@ -56,19 +58,51 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 	service_part_up(a->service, a->part, a->db_up_count > 0);
 }
 
+/* Two forms of one answer may share a statement. */
+static size_t add_statement(const struct statement **list, size_t n, const struct statement *st)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == st)
+			return n;
+	list[n] = st;
+	return n + 1;
+}
+
 /* What the route table needs, and the proof that comes before it. Returns their number. */
 static size_t collect_statements(struct api *a)
 {
 	size_t n = 0;
-	a->statements = calloc(STATEMENTS_FIXED + route_count, sizeof(struct statement *));
+	size_t most = STATEMENTS_FIXED + route_count;
+	for (size_t i = 0; i < route_count; i++)
+		most += routes[i].stream_count;
+	a->statements = calloc(most, sizeof(struct statement *));
 	if (a->statements == NULL)
 		abort();
 	a->statements[n++] = &stmt_api_begin;
 	a->statements[n++] = &stmt_api_idempotency;
-	for (size_t i = 0; i < route_count; i++)
+	for (size_t i = 0; i < route_count; i++) {
 		if (routes[i].statement != NULL)
 			a->statements[n++] = routes[i].statement;
+		for (size_t k = 0; k < routes[i].stream_count; k++)
+			n = add_statement(a->statements, n, routes[i].streams[k].statement);
+	}
 	return n;
+}
+
+/* NULL: none is up. */
+static struct db *least_busy(const struct api *a)
+{
+	struct db *best = NULL;
+	for (size_t i = 0; i < a->db_count; i++)
+		if (db_up(a->db[i]) && (best == NULL || db_in_flight(a->db[i]) < db_in_flight(best)))
+			best = a->db[i];
+	return best;
+}
+
+static struct db *pick(void *arg)
+{
+	struct db *db = least_busy(arg);
+	return db != NULL && db_in_flight(db) < IN_FLIGHT_MAX ? db : NULL;
 }
 
 struct api *api_new(struct service *s, const struct api_options *options)
@@ -81,6 +115,7 @@ struct api *api_new(struct service *s, const struct api_options *options)
 	a->part = service_part(s, "database");
 	a->limits = limits_new(&options->limits);
 	a->cors_origins = options->cors_origins;
+	a->streams = (struct stream_source){.pick = pick, .arg = a, .max = (size_t)options->max_streams};
 	/* PostgreSQL gives up before we do, so that a slow statement costs an answer and not the connection. */
 	snprintf(a->setup, sizeof(a->setup), "SET statement_timeout = %ld; SET jit = off",
 		 (long)(options->request_timeout * 800));
@@ -112,16 +147,6 @@ void api_free(struct api **ap)
 	free(a->db);
 	free(a);
 	*ap = NULL;
-}
-
-/* NULL: none is up. */
-static struct db *least_busy(const struct api *a)
-{
-	struct db *best = NULL;
-	for (size_t i = 0; i < a->db_count; i++)
-		if (db_up(a->db[i]) && (best == NULL || db_in_flight(a->db[i]) < db_in_flight(best)))
-			best = a->db[i];
-	return best;
 }
 
 /* Before the database is asked. False: `r` has been answered. */
@@ -157,6 +182,11 @@ void api_handle(struct http_request *r, void *arg)
 		return;
 	if (ok && db != NULL && db_in_flight(db) >= IN_FLIGHT_MAX)
 		ok = err_set(&e, ERR_OVERLOADED, "the database has too many requests to answer, try again");
+	const struct route_stream *as = ok ? stream_wanted_by(r, &m) : NULL;
+	if (as != NULL) {
+		stream_run(&a->streams, r, &m, as);
+		return;
+	}
 	if (ok) {
 		call_run(db, r, &m);
 		return;

@@ -15,6 +15,7 @@ struct api_options {
 	int64_t connections;
 	const char *cors_origins; /* "": no browser may call */
 	struct limits_options limits;
+	int64_t max_streams;
 	double request_timeout; /* seconds; bounds statements and the wait for their results too */
 };
 

@@ -39,7 +39,8 @@ struct http_options {
 	http_observer *observer;  /* may be NULL; gets the handler's argument */
 };
 
-/* Called once for each complete and valid request. It must lead to exactly one http_reply(), now or later. */
+/* Called once for each complete and valid request. It must lead to exactly one http_reply() or http_stream_end(), now
+ * or later. */
 typedef void http_handler(struct http_request *r, void *arg);
 
 /* `where` as in core/listen.h. */
@@ -69,5 +70,15 @@ void http_add_field(struct http_request *r, const char *name, const char *fmt, .
  * GET is compressed when the client takes that and the answer has no ETag, which would name two representations. What a
  * POST gives is never compressed: it may hold a secret beside what a stranger chose. */
 void http_reply(struct http_request *r, int status, const char *type, struct evbuffer *body);
+
+/* A long answer, in pieces. `wanted` is called, never out of these calls, once after each http_stream_write(): when the
+ * client has taken nearly all of it, or has gone, which http_gone() tells. It leads, now or later, to the next piece or
+ * to the end; so no more than one piece waits in memory, and a client that takes none for idle_timeout is cut off. */
+typedef void http_wanted(struct http_request *r, void *arg);
+void http_stream_begin(struct http_request *r, int status, const char *type, http_wanted *wanted, void *arg);
+void http_stream_write(struct http_request *r, struct evbuffer *piece); /* empties it */
+/* Ends the request: `r` is gone. Not `whole`: the connection breaks, so nobody takes what came for all of it. */
+void http_stream_end(struct http_request *r, bool whole);
+bool http_gone(const struct http_request *r); /* nobody is there to be answered */
 
 #endif

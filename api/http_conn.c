@@ -23,6 +23,7 @@ enum conn_state {
 	CONN_HEAD,      /* its head is being read */
 	CONN_BODY,      /* its body is being read */
 	CONN_WORKING,   /* the handler has it */
+	CONN_STREAMING, /* the answer is being made and sent, piece by piece */
 	CONN_WRITING,   /* the answer is on its way out */
 	CONN_LINGERING,
 	CONN_STATES
@@ -32,6 +33,7 @@ enum conn_state {
 #define LINGER_SECONDS 2.0
 #define DRAIN_SECONDS  0.5 /* for a request that is on its way while the server stops */
 #define LINGER_BYTES   (256 * 1024)
+#define LOW_WATER      (64 * 1024) /* of a long answer: what the client takes while the next piece is made */
 
 #define TO(state) (1u << (state))
 static const struct {
@@ -42,7 +44,8 @@ static const struct {
 	[CONN_IDLE] = {"IDLE", TO(CONN_HEAD)},
 	[CONN_HEAD] = {"HEAD", TO(CONN_BODY) | TO(CONN_WORKING)},
 	[CONN_BODY] = {"BODY", TO(CONN_WORKING)},
-	[CONN_WORKING] = {"WORKING", TO(CONN_WRITING)},
+	[CONN_WORKING] = {"WORKING", TO(CONN_WRITING) | TO(CONN_STREAMING)},
+	[CONN_STREAMING] = {"STREAMING", TO(CONN_WRITING)},
 	[CONN_WRITING] = {"WRITING", TO(CONN_IDLE) | TO(CONN_LINGERING)},
 	[CONN_LINGERING] = {"LINGERING", 0},
 };
@@ -53,7 +56,7 @@ static void conn_deadline(struct http_conn *c)
 	const double seconds[CONN_STATES] = {
 		[CONN_HANDSHAKE] = o->handshake_timeout, [CONN_IDLE] = c->last ? DRAIN_SECONDS : o->idle_timeout,
 		[CONN_HEAD] = o->request_timeout,        [CONN_WRITING] = o->idle_timeout,
-		[CONN_LINGERING] = LINGER_SECONDS,
+		[CONN_STREAMING] = o->idle_timeout,      [CONN_LINGERING] = LINGER_SECONDS,
 	};
 	double s = seconds[c->state];
 	struct timeval tv = {(time_t)s, (suseconds_t)((s - (double)(time_t)s) * 1e6)};
@@ -185,6 +188,45 @@ void http_conn_answer(struct http_conn *c, struct evbuffer *answer)
 	bufferevent_write_buffer(c->bev, answer);
 }
 
+void http_conn_stream_begin(struct http_conn *c, struct evbuffer *head)
+{
+	conn_enter(c, CONN_STREAMING);
+	bufferevent_setwatermark(c->bev, EV_WRITE, LOW_WATER, 0);
+	bufferevent_write_buffer(c->bev, head);
+}
+
+void http_conn_stream_write(struct http_conn *c, struct evbuffer *piece)
+{
+	conn_deadline(c);
+	if (evbuffer_get_length(piece) > 0)
+		bufferevent_write_buffer(c->bev, piece);
+	else
+		bufferevent_trigger(c->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
+}
+
+void http_conn_stream_end(struct http_conn *c, const char *tail)
+{
+	if (tail == NULL) {
+		conn_close(c);
+		return;
+	}
+	c->request = NULL;
+	bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
+	conn_enter(c, CONN_WRITING);
+	if (tail[0] != '\0')
+		bufferevent_write(c->bev, tail, strlen(tail));
+	else
+		bufferevent_trigger(c->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
+}
+
+static void stream_wanted(struct http_request *r)
+{
+	if (!r->due)
+		return;
+	r->due = false;
+	r->wanted(r, r->wanted_arg);
+}
+
 static void conn_finish(struct http_conn *c)
 {
 	if (c->eof) {
@@ -203,6 +245,11 @@ static void on_written(struct bufferevent *bev, void *arg)
 {
 	struct http_conn *c = arg;
 	(void)bev;
+	if (c->state == CONN_STREAMING) {
+		evtimer_del(c->timer); /* who makes the next piece has deadlines of his own */
+		stream_wanted(c->request);
+		return;
+	}
 	if (c->state != CONN_WRITING)
 		return;
 	if (c->last) {
@@ -234,7 +281,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	}
 	if (c->state == CONN_HANDSHAKE)
 		conn_refused_handshake(c, bev);
-	if ((what & BEV_EVENT_EOF) != 0 && (c->state == CONN_WORKING || c->state == CONN_WRITING))
+	if ((what & BEV_EVENT_EOF) != 0 &&
+	    (c->state == CONN_WORKING || c->state == CONN_STREAMING || c->state == CONN_WRITING))
 		c->eof = true;
 	else
 		conn_close(c);
@@ -307,20 +355,26 @@ void http_conn_free(struct http_conn **cp)
 	struct http_conn *c = *cp;
 	if (c == NULL)
 		return;
-	if (c->request != NULL && c->state == CONN_WORKING)
-		c->request->conn = NULL; /* its answer will find nobody */
-	else
+	struct http_request *orphan = NULL;
+	if (c->request != NULL && (c->state == CONN_WORKING || c->state == CONN_STREAMING)) {
+		orphan = c->request; /* its answer will find nobody */
+		orphan->conn = NULL;
+	} else {
 		http_request_free(&c->request);
+	}
 	TAILQ_REMOVE(&c->server->conns, c, next);
 	event_free(c->timer);
 	/* An answer that was cut off must not look like one that ended. */
-	if (c->ssl != NULL && c->state != CONN_HANDSHAKE && evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+	if (c->ssl != NULL && c->state != CONN_HANDSHAKE && c->state != CONN_STREAMING &&
+	    evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
 		tls_goodbye(c->ssl);
 	bufferevent_free(c->bev);
 	c->server->count--;
 	http_server_counted(c->server);
 	free(c);
 	*cp = NULL;
+	if (orphan != NULL)
+		stream_wanted(orphan);
 }
 
 bool http_conn_idle(const struct http_conn *c)

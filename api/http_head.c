@@ -203,6 +203,7 @@ static const struct field_rule field_table[HTTP_FIELDS] = {
 	[HTTP_IF_NONE_MATCH] = {"If-None-Match", false, NULL},
 	[HTTP_IDEMPOTENCY_KEY] = {"Idempotency-Key", false, NULL},
 	[HTTP_REQUEST_ID] = {"X-Request-Id", false, NULL},
+	[HTTP_ACCEPT] = {"Accept", true, NULL},
 	[HTTP_ACCEPT_ENCODING] = {"Accept-Encoding", true, NULL},
 	[HTTP_ORIGIN] = {"Origin", false, NULL},
 	[HTTP_CORS_METHOD] = {"Access-Control-Request-Method", false, NULL},

@@ -52,7 +52,8 @@ struct http_fault_text {
 };
 const struct http_fault_text *http_fault_text(enum http_fault fault);
 
-/* The fields that something in the product looks at. Each may appear once; `Connection`, a list, may repeat. */
+/* The fields that something in the product looks at. Each may appear once; `Connection` and `Accept`, lists, may
+ * repeat. */
 enum http_field {
 	HTTP_HOST,
 	HTTP_CONTENT_LENGTH,
@@ -65,6 +66,7 @@ enum http_field {
 	HTTP_IF_NONE_MATCH,
 	HTTP_IDEMPOTENCY_KEY,
 	HTTP_REQUEST_ID,
+	HTTP_ACCEPT, /* of several the last */
 	HTTP_ACCEPT_ENCODING,
 	HTTP_ORIGIN,
 	HTTP_CORS_METHOD, /* Access-Control-Request-Method */

@@ -45,6 +45,12 @@ struct http_request {
 	struct evbuffer *fields; /* more lines for the answer, NULL when none */
 	bool tagged;             /* the answer has an ETag */
 	struct timeval started;
+
+	http_wanted *wanted; /* of a long answer */
+	void *wanted_arg;
+	bool due; /* a piece was written, `wanted` has not been called for the next */
+	int status;
+	size_t streamed; /* bytes */
 };
 
 /* NULL: there is no memory for TLS; `fd` is closed. */
@@ -55,6 +61,11 @@ bool http_conn_idle(const struct http_conn *c);
 void http_conn_stop(struct http_conn *c);
 /* The answer to the request in work is complete in `answer` (emptied). May free nothing. */
 void http_conn_answer(struct http_conn *c, struct evbuffer *answer);
+
+/* A long answer begins with `head`, goes on with pieces (emptied), ends with `tail` or breaks the connection (NULL). */
+void http_conn_stream_begin(struct http_conn *c, struct evbuffer *head);
+void http_conn_stream_write(struct http_conn *c, struct evbuffer *piece);
+void http_conn_stream_end(struct http_conn *c, const char *tail);
 
 /* `bytes` NULL: a request that is only answered. */
 struct http_request *http_request_new(struct http_server *s, struct http_conn *c, const char *bytes,

@@ -160,6 +160,8 @@ void http_add_field(struct http_request *r, const char *name, const char *fmt, .
 	evbuffer_add(r->fields, "\r\n", 2);
 }
 
+#define CHUNKED SIZE_MAX /* a length that is not known yet */
+
 static void write_head(struct http_request *r, struct evbuffer *to, int status, const char *type, size_t length)
 {
 	char date[64];
@@ -167,7 +169,9 @@ static void write_head(struct http_request *r, struct evbuffer *to, int status, 
 	struct tm tm;
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
 	evbuffer_add_printf(to, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, reason_of(status), date);
-	if (status != 204 && status != 304)
+	if (length == CHUNKED)
+		evbuffer_add_printf(to, "Content-Type: %s\r\nTransfer-Encoding: chunked\r\n", type);
+	else if (status != 204 && status != 304)
 		evbuffer_add_printf(to, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, length);
 	evbuffer_add_printf(
 		to,
@@ -229,5 +233,61 @@ void http_reply(struct http_request *r, int status, const char *type, struct evb
 	}
 	if (body != NULL)
 		evbuffer_drain(body, evbuffer_get_length(body));
+	http_request_free(&r);
+}
+
+bool http_gone(const struct http_request *r)
+{
+	return r->conn == NULL;
+}
+
+static bool is_head(const struct http_request *r)
+{
+	return strcmp(http_method(r), "HEAD") == 0;
+}
+
+void http_stream_begin(struct http_request *r, int status, const char *type, http_wanted *wanted, void *arg)
+{
+	r->wanted = wanted;
+	r->wanted_arg = arg;
+	r->status = status;
+	if (r->conn == NULL)
+		return;
+	http_server_observe(r->server, HTTP_ANSWERED, status, http_age(r));
+	struct evbuffer *head = evbuffer_new();
+	if (head == NULL)
+		abort();
+	write_head(r, head, status, type, CHUNKED);
+	http_conn_stream_begin(r->conn, head);
+	evbuffer_free(head);
+}
+
+void http_stream_write(struct http_request *r, struct evbuffer *piece)
+{
+	size_t length = evbuffer_get_length(piece);
+	char size[24];
+	if (r->conn == NULL || is_head(r)) {
+		evbuffer_drain(piece, length);
+		length = 0;
+	}
+	r->streamed += length;
+	if (length > 0) {
+		snprintf(size, sizeof(size), "%zx\r\n", length);
+		evbuffer_prepend(piece, size, strlen(size));
+		evbuffer_add(piece, "\r\n", 2);
+	}
+	r->due = true;
+	if (r->conn != NULL)
+		http_conn_stream_write(r->conn, piece);
+}
+
+void http_stream_end(struct http_request *r, bool whole)
+{
+	log_answer(r, r->status, r->streamed);
+	r->due = false;
+	if (!whole && r->conn != NULL)
+		log_warn("http", "request=%s broken off after bytes=%zu", r->id, r->streamed);
+	if (r->conn != NULL)
+		http_conn_stream_end(r->conn, !whole ? NULL : is_head(r) ? "" : "0\r\n\r\n");
 	http_request_free(&r);
 }

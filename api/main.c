@@ -12,7 +12,7 @@ struct values {
 	struct service_config service;
 	char listen[CONFIG_TEXT_MAX];
 	char database[CONFIG_TEXT_MAX];
-	int64_t connections;
+	int64_t connections, max_streams;
 	double request_timeout, idle_timeout;
 	int64_t max_connections, max_connections_per_address;
 	int64_t max_header_bytes, max_body_bytes;
@@ -57,6 +57,8 @@ static const struct config_item items[] = {
 	{"api.database", CONFIG_TEXT, offsetof(struct values, database), "dbname=coldfleet user=coldfleet_api", 0, 0,
 	 false, true, "libpq connection string or URI"},
 	ITEM(connections, CONFIG_INT, "4", 1, 64, "connections to the database"),
+	ITEM(max_streams, CONFIG_INT, "64", 1, 10000,
+	     "long answers that are sent at once; each may hold about 1 MiB for a client that reads slowly"),
 	ITEM(request_timeout, CONFIG_SECONDS, "10s", 0.1, 300,
 	     "from a request's first byte to its last, and again for the database's answer"),
 	ITEM(idle_timeout, CONFIG_SECONDS, "60s", 0.1, 3600,
@@ -154,6 +156,7 @@ int main(int argc, char **argv)
 	struct http_options http = http_options_of(&values);
 	const struct api_options options = {.conninfo = values.database,
 					    .connections = values.connections,
+					    .max_streams = values.max_streams,
 					    .cors_origins = values.cors_origins,
 					    .limits = values.limits,
 					    .request_timeout = values.request_timeout};

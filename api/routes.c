@@ -43,13 +43,51 @@ static const struct param devices_params[] = {
 	FILTERS,
 };
 
+static const struct param devices_export_params[] = {
+	QUERY("format", PARAM_WORD, .words = "ndjson,csv", .fallback = "ndjson", .help = "how the rows are written"),
+	FILTERS,
+};
+
+static const struct route_stream devices_export_streams[] = {
+	{"csv", "text/csv; charset=utf-8", &stmt_api_devices_export_csv},
+	{"ndjson", "application/x-ndjson", &stmt_api_devices_export_ndjson},
+};
+
 static const struct param device_params[] = {SERIAL};
 
 static const struct param readings_params[] = {
 	SERIAL,
 	QUERY("from", PARAM_TIME, .help = "measured at or after; absent: from the first one"),
 	QUERY("to", PARAM_TIME, .help = "measured before; absent: up to the last one"),
-	PAGE("readings"),
+	QUERY("limit", PARAM_INT, .min = 1, .max = 1000,
+	      .help = "JSON: at most so many readings or buckets, 100 without"),
+	QUERY("cursor", PARAM_CURSOR, .help = "JSON: `next` of the page before"),
+	QUERY("bucket", PARAM_WORD, .words = "5m,1h,1d",
+	      .help = "count, min, mean and max of each probe in such a time"),
+	QUERY("format", PARAM_WORD, .words = "json,ndjson,csv", .help = "json in pages, the others whole"),
+};
+
+static const struct route_stream readings_streams[] = {
+	{"csv", "text/csv; charset=utf-8", &stmt_api_readings_csv},
+	{"ndjson", "application/x-ndjson", &stmt_api_readings_ndjson},
+};
+
+static const struct param gaps_params[] = {
+	SERIAL,
+	PAGE("gaps"),
+	QUERY("state", PARAM_WORD, .words = "open,closed,all", .fallback = "open", .help = "which ones"),
+};
+
+#define REASONS "empty,too-large,syntax,senml,content,clock,topic,unknown-device,conflict,refused"
+
+static const struct param quarantine_params[] = {
+	PAGE("messages"),
+	QUERY("reason", PARAM_WORD, .words = REASONS, .help = "only those with this reason"),
+	QUERY("serial", PARAM_SERIAL, .help = "only those of this device"),
+};
+
+static const struct param quarantined_params[] = {
+	{.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT64_MAX, .help = "the message's number"},
 };
 
 #define ROLES  "viewer,operator,approver,config,admin,auditor"
@@ -153,6 +191,52 @@ static const struct field token_fields[] = {
 	REASON,
 };
 
+#define GROUP_ID                                                                                                       \
+	{                                                                                                              \
+		.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT32_MAX,                         \
+		.help = "the group's number"                                                                           \
+	}
+#define WHY QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept in the history")
+
+static const struct param groups_params[] = {PAGE("groups")};
+static const struct param group_params[] = {GROUP_ID};
+static const struct param group_delete_params[] = {GROUP_ID, WHY};
+static const struct param group_member_params[] = {GROUP_ID, SERIAL, WHY};
+static const struct param device_history_params[] = {SERIAL, PAGE("entries")};
+
+#define DESCRIPTION                                                                                                    \
+	{                                                                                                              \
+		.name = "description", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 1000,                    \
+		.help = "what it is for"                                                                               \
+	}
+
+static const struct field group_create_fields[] = {
+	{.name = "name", .type = FIELD_TEXT, .required = true, .min = 1, .max = 64, .help = "what people call it"},
+	DESCRIPTION,
+	{.name = "filter",
+	 .type = FIELD_OBJECT,
+	 .nullable = true,
+	 .help = "filters of GET /v1/devices: makes it dynamic; null or absent: static"},
+	REASON,
+};
+
+static const struct field group_patch_fields[] = {
+	{.name = "name", .type = FIELD_TEXT, .min = 1, .max = 64, .help = "what people call it"},
+	DESCRIPTION,
+	{.name = "filter", .type = FIELD_OBJECT, .nullable = true, .help = "of a dynamic group, replaced as a whole"},
+	REASON,
+};
+
+static const struct field config_fields[] = {
+	{.name = "config", .type = FIELD_OBJECT, .required = true, .help = "names and values, all of them"},
+	REASON,
+};
+
+static const struct field tags_fields[] = {
+	{.name = "tags", .type = FIELD_TEXTS, .required = true, .max = 32, .help = "all tags of the device"},
+	REASON,
+};
+
 const struct route routes[] = {
 	{.method = "GET", .path = "/healthz", .summary = "The process is alive", .act = api_health},
 	{.method = "GET", .path = "/readyz", .summary = "The database is reachable", .act = api_ready},
@@ -163,6 +247,13 @@ const struct route routes[] = {
 	 .role = "viewer",
 	 PARAMS(devices_params),
 	 .statement = &stmt_api_devices},
+	{.method = "GET",
+	 .path = "/v1/devices:export",
+	 .summary = "All devices that meet the filters, by serial number",
+	 .role = "viewer",
+	 PARAMS(devices_export_params),
+	 .streams = devices_export_streams,
+	 .stream_count = COUNT(devices_export_streams)},
 	{.method = "GET",
 	 .path = "/v1/fleet/summary",
 	 .summary = "How many devices there are of each kind, a moment ago",
@@ -200,7 +291,113 @@ const struct route routes[] = {
 	 .summary = "What a device measured, oldest first",
 	 .role = "viewer",
 	 PARAMS(readings_params),
-	 .statement = &stmt_api_readings},
+	 .statement = &stmt_api_readings,
+	 .streams = readings_streams,
+	 .stream_count = COUNT(readings_streams)},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/state",
+	 .summary = "The latest of each channel of a device",
+	 .role = "viewer",
+	 PARAMS(device_params),
+	 .statement = &stmt_api_device_state},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/gaps",
+	 .summary = "Sample numbers of a device that were passed over",
+	 .role = "viewer",
+	 PARAMS(gaps_params),
+	 .statement = &stmt_api_device_gaps},
+	{.method = "GET",
+	 .path = "/v1/quarantine",
+	 .summary = "Messages that could not be stored as readings, the latest first",
+	 .role = "viewer",
+	 PARAMS(quarantine_params),
+	 .statement = &stmt_api_quarantine},
+	{.method = "GET",
+	 .path = "/v1/quarantine/{id}",
+	 .summary = "One of these messages, byte for byte",
+	 .role = "viewer",
+	 PARAMS(quarantined_params),
+	 .statement = &stmt_api_quarantined},
+
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/history",
+	 .summary = "What was changed of a device, the latest first",
+	 .role = "viewer",
+	 PARAMS(device_history_params),
+	 .statement = &stmt_api_device_history},
+	{.method = "PUT",
+	 .path = "/v1/devices/{serial}/tags",
+	 .summary = "Give a device these tags and no other",
+	 .role = "operator",
+	 PARAMS(device_params),
+	 FIELDS(tags_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_tags_put},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/config",
+	 .summary = "Desired and reported configuration, and where they differ",
+	 .role = "viewer",
+	 PARAMS(device_params),
+	 .statement = &stmt_api_config},
+	{.method = "PUT",
+	 .path = "/v1/devices/{serial}/config",
+	 .summary = "A new version of the desired configuration",
+	 .role = "config",
+	 PARAMS(device_params),
+	 FIELDS(config_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_config_put},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/config/history",
+	 .summary = "Versions of the desired configuration, the latest first",
+	 .role = "viewer",
+	 PARAMS(device_history_params),
+	 .statement = &stmt_api_config_history},
+
+	{.method = "GET",
+	 .path = "/v1/groups",
+	 .summary = "Groups, in the order in which they were made",
+	 .role = "viewer",
+	 PARAMS(groups_params),
+	 .statement = &stmt_api_groups},
+	{.method = "POST",
+	 .path = "/v1/groups",
+	 .summary = "Make a group: static, or dynamic with a filter",
+	 .role = "operator",
+	 FIELDS(group_create_fields),
+	 .statement = &stmt_api_group_create},
+	{.method = "GET",
+	 .path = "/v1/groups/{id}",
+	 .summary = "One group",
+	 .role = "viewer",
+	 PARAMS(group_params),
+	 .statement = &stmt_api_group},
+	{.method = "PATCH",
+	 .path = "/v1/groups/{id}",
+	 .summary = "Edit a group",
+	 .role = "operator",
+	 PARAMS(group_params),
+	 FIELDS(group_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_group_patch},
+	{.method = "DELETE",
+	 .path = "/v1/groups/{id}",
+	 .summary = "Delete a group, not its devices",
+	 .role = "operator",
+	 PARAMS(group_delete_params),
+	 .statement = &stmt_api_group_delete},
+	{.method = "PUT",
+	 .path = "/v1/groups/{id}/members/{serial}",
+	 .summary = "Put a device into a static group",
+	 .role = "operator",
+	 PARAMS(group_member_params),
+	 .statement = &stmt_api_group_join},
+	{.method = "DELETE",
+	 .path = "/v1/groups/{id}/members/{serial}",
+	 .summary = "Take a device out of a static group",
+	 .role = "operator",
+	 PARAMS(group_member_params),
+	 .statement = &stmt_api_group_leave},
 
 	{.method = "GET",
 	 .path = "/v1/tokens",

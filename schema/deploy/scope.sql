@@ -53,6 +53,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION fleet.scope_groups() IS 'The groups whose devices the call sees; NULL or empty: none by this way.';
 
+CREATE FUNCTION fleet.scope_devices() RETURNS int[]
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_to_array(current_setting('coldfleet.devices', true), ',')::int[]
+$$;
+COMMENT ON FUNCTION fleet.scope_devices() IS
+	'The devices that the call has found to be in its scope (coldfleet.devices) and asks more about; NULL or empty: none.';
+
 CREATE FUNCTION fleet.guard(target regclass) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -86,14 +95,22 @@ ALTER TABLE fleet.group_member ENABLE ROW LEVEL SECURITY;
 DO $$
 BEGIN
 	PERFORM fleet.guard(target) FROM unnest(ARRAY['fleet.device', 'fleet.module', 'fleet.sim', 'fleet.certificate',
-		'telemetry.reading', 'telemetry.device_state', 'telemetry.epoch', 'telemetry.gap',
+		'telemetry.device_state', 'telemetry.epoch', 'telemetry.gap',
 		'telemetry.quarantine']::regclass[]) AS target;
 END
 $$;
 
-REVOKE ALL ON FUNCTION fleet.scope_all(), fleet.scope_groups(), fleet.guard(regclass) FROM PUBLIC;
+-- Of readings only those of devices that were looked up first, which the policy of fleet.device decides. Asking for the
+-- groups here would put sub-plans into each partition, all of which PostgreSQL sets up for each query: 1.9 ms instead of 0.1.
+CREATE POLICY scope ON telemetry.reading TO coldfleet_api_definer
+	USING ((SELECT fleet.scope_all()) OR device_id = ANY ((SELECT fleet.scope_devices())::int[]));
+CREATE POLICY everything ON telemetry.reading TO coldfleet_ingest, coldfleet_bridge, coldfleet_signer, coldfleet_analyst
+	USING (true) WITH CHECK (true);
+ALTER TABLE telemetry.reading ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON FUNCTION fleet.scope_all(), fleet.scope_groups(), fleet.scope_devices(), fleet.guard(regclass) FROM PUBLIC;
 GRANT USAGE ON SCHEMA fleet, telemetry TO coldfleet_api_definer;
-GRANT EXECUTE ON FUNCTION fleet.scope_all(), fleet.scope_groups(), fleet.imei_valid(text),
+GRANT EXECUTE ON FUNCTION fleet.scope_all(), fleet.scope_groups(), fleet.scope_devices(), fleet.imei_valid(text),
 	fleet.register_device(text, text, text, text, text, text), fleet.create_token(text, text, timestamptz)
 	TO coldfleet_api_definer;
 -- Not ALL TABLES: a partition read directly would be read without the policies of telemetry.reading.

@@ -23,6 +23,7 @@ ALTER TABLE fleet.token DROP COLUMN groups, DROP COLUMN created_by, DROP COLUMN 
 	DROP COLUMN revoked_why;
 DROP TABLE fleet.group_member, fleet.device_group;
 DROP FUNCTION fleet.guard(regclass);
+DROP FUNCTION fleet.scope_devices();
 DROP FUNCTION fleet.scope_groups();
 DROP FUNCTION fleet.scope_all();
 

@@ -1,0 +1,3 @@
+-- Gives a device its tags. Not as If-Match says: SQLSTATE CF412.
+-- $1 serial, $2 body, $3 If-Match
+SELECT * FROM api.tags_put($1::text, $2::jsonb, $3::text)

@@ -30,7 +30,7 @@ struct attempt {
 	struct client *client;
 	const struct call *call;
 	struct reply *reply;
-	bool sunk, stopped, too_large;
+	bool head_ended, sunk, stopped, too_large;
 };
 
 static const struct {
@@ -99,6 +99,15 @@ static bool collect(struct reply *r, const char *data, size_t len)
 	r->len += len;
 	r->body[r->len] = '\0';
 	return true;
+}
+
+/* The empty line. libcurl takes a head that breaks off behind its first line for a whole answer without a body. */
+static size_t on_field(char *data, size_t size, size_t count, void *arg)
+{
+	struct attempt *a = arg;
+
+	a->head_ended = size * count <= 2 && data[0] == '\r';
+	return size * count;
 }
 
 static size_t on_data(char *data, size_t size, size_t count, void *arg)
@@ -186,6 +195,8 @@ static void set_request(struct client *c, const struct call *call, struct attemp
 	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "coldfleetctl/" COLDFLEET_VERSION);
 	curl_easy_setopt(c->curl, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
+	curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_field);
+	curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, a);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, a);
 	if (call->body != NULL || (call->method != NULL && strcmp(call->method, "POST") == 0)) {
@@ -224,6 +235,8 @@ static CURLcode try(struct client *c, const struct call *call, const char *key, 
 	set_request(c, call, a, url);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, fields);
 	CURLcode code = curl_easy_perform(c->curl);
+	if (code == CURLE_OK && !a->head_ended)
+		code = CURLE_PARTIAL_FILE;
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &a->reply->status);
 	copy_field(c->curl, "X-Request-Id", a->reply->request_id, sizeof(a->reply->request_id));
 	copy_field(c->curl, "ETag", a->reply->etag, sizeof(a->reply->etag));

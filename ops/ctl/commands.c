@@ -34,8 +34,26 @@ const struct option common_options[] = {
 };
 const size_t common_option_count = COUNT(common_options);
 
-static const struct option list_options[] = {PAGE};
+#define DEVICE_FILTERS                                                                                                 \
+	{"state", OPTION_TEXT, TO_QUERY, "state", "WORD,WORD", "in one of these states, such as active"},              \
+		{"model", OPTION_TEXT, TO_QUERY, "model", "NAME,NAME", "of one of these models"},                      \
+		{"firmware", OPTION_TEXT, TO_QUERY, "firmware", "VERSION,VERSION", "with one of these versions"},      \
+		{"tag", OPTION_TEXT, TO_QUERY, "tag", "TAG,TAG", "with all of these tags"},                            \
+		{"group", OPTION_TEXT, TO_QUERY, "group", "NAME", "of this group"},                                    \
+		{"q", OPTION_TEXT, TO_QUERY, "q", "BEGINNING", "serial, IMEI or ICCID begin with it"},                 \
+		{"silent-for", OPTION_SPAN, TO_QUERY, "silent_for", "SPAN", "not heard for so long"},                  \
+		{"battery-below", OPTION_INT, TO_QUERY, "battery_below", "PERCENT", "with less battery"},              \
+	{                                                                                                              \
+		"bbox", OPTION_TEXT, TO_QUERY, "bbox", "W,S,E,N", "last seen in this box of degrees"                   \
+	}
 
+static const struct option list_options[] = {PAGE};
+static const struct option device_options[] = {
+	DEVICE_FILTERS,
+	{"sort", OPTION_TEXT, TO_QUERY, "sort", "serial|-serial|last_seen|-last_seen|battery|-battery",
+	 "in this order"},
+	PAGE,
+};
 static const struct column device_columns[] = {
 	{"SERIAL", "serial", CELL_TEXT},
 	{"STATE", "state", CELL_TEXT},
@@ -106,7 +124,7 @@ const struct command commands[] = {
 	 .help = "Devices and what they said last",
 	 .method = "GET",
 	 .path = "/v1/devices",
-	 OPTIONS(list_options),
+	 OPTIONS(device_options),
 	 COLUMNS(device_columns),
 	 .run = run_list},
 	{.name = "devices show",
@@ -146,6 +164,12 @@ const struct command commands[] = {
 	 OPTIONS(readings_options),
 	 COLUMNS(readings_columns),
 	 .run = run_readings},
+	{.name = "fleet",
+	 .args = "",
+	 .help = "The fleet on one page: counts by state, model, firmware, battery, last heard",
+	 .method = "GET",
+	 .path = "/v1/fleet/summary",
+	 .run = run_fleet},
 	{.name = "tokens list",
 	 .args = "",
 	 .help = "Tokens of people and programs",

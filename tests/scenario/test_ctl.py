@@ -168,6 +168,24 @@ def test_on_a_terminal_lines_fit_its_width(stack, measured):
     assert len(lines) == 6 and max(map(len, lines)) <= 50 and "…" in lines[1]
 
 
+def test_filters_and_sort_of_devices(stack, ctl, measured):
+    def serials(*options):
+        return [line.split()[0] for line in ctl("devices", "list", *options).stdout.splitlines()[1:]]
+
+    assert serials("--q", "spare-0", "--sort", "-serial", "--limit", 2) == ["spare-05", "spare-04"]
+    assert measured in serials("--model", "CT-1") and "spare-01" not in serials("--model", "CT-1")
+    assert serials("--silent-for", "1h30m", "--battery-below", "5") == []
+    assert "--sort: expected serial|" in ctl("devices", "list", "--sort", "age", status=USAGE).stderr
+    assert "422 invalid: bbox" in ctl("devices", "list", "--bbox", "1,2,3", status=FAILED).stderr
+
+
+def test_fleet_is_counted_on_one_page(stack, ctl):
+    page = ctl("fleet").stdout
+    total = json.loads(ctl("fleet", "--json").stdout)["total"]
+    assert page.startswith(f"{total} devices, counted ") and "\n  active " in page and "█" in page and "\nModel\n" in page
+    assert "█" not in ctl("fleet", LANG="C").stdout
+
+
 # What changes something
 
 
@@ -323,7 +341,7 @@ def test_https_wants_a_certificate_that_is_trusted_and_names_the_host(stack, ctl
 
 def test_answer_that_breaks_off_is_asked_for_again(stack, ctl):
     whole = ctl("devices", "list", "--json").stdout
-    for cuts in (0, 150, 400):
+    for cuts in (0, 5, 60, 200):
         with relay(api_port(stack), lambda n, cuts=cuts: cuts if n <= 2 else None) as (port, seen):
             assert ctl("devices", "list", "--json", "--api", f"http://127.0.0.1:{port}").stdout == whole
             assert len(seen) == 3

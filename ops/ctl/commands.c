@@ -54,6 +54,11 @@ static const struct option device_options[] = {
 	 "in this order"},
 	PAGE,
 };
+static const struct option export_options[] = {
+	DEVICE_FILTERS,
+	{"format", OPTION_TEXT, TO_QUERY, "format", "ndjson|csv", "how to write it"},
+};
+
 static const struct column device_columns[] = {
 	{"SERIAL", "serial", CELL_TEXT},
 	{"STATE", "state", CELL_TEXT},
@@ -73,7 +78,8 @@ static const struct option set_options[] = {REASON, IF_MATCH};
 static const struct option readings_options[] = {
 	{"from", OPTION_WHEN, TO_QUERY, "from", "TIME", "measured at or after, such as -24h"},
 	{"to", OPTION_WHEN, TO_QUERY, "to", "TIME", "measured before"},
-	{"format", OPTION_TEXT, TO_COMMAND, NULL, "table|json|ndjson", "how to print (default table)"},
+	{"bucket", OPTION_TEXT, TO_QUERY, "bucket", "5m|1h|1d", "min, mean and max of so much time"},
+	{"format", OPTION_TEXT, TO_QUERY, "format", "json|ndjson|csv", "as the API writes it instead of a table"},
 	{"chart", OPTION_FLAG, TO_COMMAND, NULL, NULL, "draw the temperature instead"},
 	PAGE,
 };
@@ -95,6 +101,34 @@ static const struct column readings_columns[] = {
 	{"MAINS", "mains_power", CELL_TEXT},
 	{"FLAGS", "flags", CELL_TEXT},
 	{"EXTRA", "extra", CELL_TEXT},
+};
+
+static const struct option gaps_options[] = {
+	{"state", OPTION_TEXT, TO_QUERY, "state", "open|closed|all", "which ones (default open)"},
+	PAGE,
+};
+
+static const struct column gaps_columns[] = {
+	{"EPOCH", "epoch", CELL_NUMBER},     {"FROM", "seq_from", CELL_NUMBER},
+	{"TO", "seq_to", CELL_NUMBER},       {"MISSING", "missing.count", CELL_NUMBER},
+	{"LOST", "lost.count", CELL_NUMBER}, {"FIRST SEEN", "first_seen", CELL_TEXT},
+	{"CLOSED", "closed_at", CELL_TEXT},
+};
+
+static const struct option quarantine_options[] = {
+	{"reason", OPTION_TEXT, TO_QUERY, "reason", "WORD", "only those with this reason, such as clock or syntax"},
+	{"serial", OPTION_TEXT, TO_QUERY, "serial", "SERIAL", "only those of this device"},
+	PAGE,
+};
+
+static const struct column quarantine_columns[] = {
+	{"ID", "id", CELL_NUMBER},
+	{"SERIAL", "serial", CELL_TEXT},
+	{"REASON", "reason", CELL_TEXT},
+	{"SEEN", "seen", CELL_NUMBER},
+	{"LAST", "last_received_at", CELL_AGO},
+	{"BYTES", "payload_bytes", CELL_NUMBER},
+	{"DETAIL", "detail", CELL_TEXT},
 };
 
 static const struct option token_options[] = {
@@ -141,6 +175,13 @@ const struct command commands[] = {
 	 .fields = "serial",
 	 OPTIONS(create_options),
 	 .run = run_act},
+	{.name = "devices export",
+	 .args = "",
+	 .help = "All devices, or those of a filter, into a file",
+	 .method = "GET",
+	 .path = "/v1/devices:export",
+	 OPTIONS(export_options),
+	 .run = run_export},
 	{.name = "devices set",
 	 .args = "SERIAL NAME=VALUE...",
 	 .help = "Change what is known about a device",
@@ -164,6 +205,28 @@ const struct command commands[] = {
 	 OPTIONS(readings_options),
 	 COLUMNS(readings_columns),
 	 .run = run_readings},
+	{.name = "gaps",
+	 .args = "SERIAL",
+	 .help = "Sample numbers of a device that were passed over",
+	 .method = "GET",
+	 .path = "/v1/devices/{serial}/gaps",
+	 OPTIONS(gaps_options),
+	 COLUMNS(gaps_columns),
+	 .run = run_list},
+	{.name = "quarantine list",
+	 .args = "",
+	 .help = "Messages that could not be stored as readings, the latest first",
+	 .method = "GET",
+	 .path = "/v1/quarantine",
+	 OPTIONS(quarantine_options),
+	 COLUMNS(quarantine_columns),
+	 .run = run_list},
+	{.name = "quarantine show",
+	 .args = "ID",
+	 .help = "One of these messages, with its payload in base64",
+	 .method = "GET",
+	 .path = "/v1/quarantine/{id}",
+	 .run = run_show},
 	{.name = "fleet",
 	 .args = "",
 	 .help = "The fleet on one page: counts by state, model, firmware, battery, last heard",

@@ -41,6 +41,7 @@ bool ctl_walk(struct ctl *ctl, const struct invocation *in, page_fn page, void *
 bool run_list(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_show(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_fleet(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_token_create(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_readings(struct ctl *ctl, const struct invocation *in, struct err *e);

@@ -13,6 +13,18 @@
 #define CHART_HEIGHT 8
 #define CHART_LEAST  20
 
+static const struct column bucket_columns[] = {
+	{"FROM", "ts", CELL_TEXT},
+	{"PROBE", "probe", CELL_NUMBER},
+	{"SAMPLES", "count", CELL_NUMBER},
+	{"MIN °C", "temperature_c.min", CELL_TENTHS},
+	{"MEAN °C", "temperature_c.mean", CELL_TENTHS},
+	{"MAX °C", "temperature_c.max", CELL_TENTHS},
+	{"MIN %RH", "humidity_pct.min", CELL_TENTHS},
+	{"MEAN %RH", "humidity_pct.mean", CELL_TENTHS},
+	{"MAX %RH", "humidity_pct.max", CELL_TENTHS},
+};
+
 struct show {
 	struct table *table;
 	struct chart *charts[PROBES_MAX]; /* of the temperature, by probe */
@@ -24,22 +36,6 @@ static bool page_json(struct ctl *ctl, void *arg, const struct reply *r, json_t 
 	(void)items;
 	(void)e;
 	ctl_pass(ctl, r->body, r->len);
-	return true;
-}
-
-static bool page_ndjson(struct ctl *ctl, void *arg, const struct reply *r, json_t *items, struct err *e)
-{
-	size_t i;
-	json_t *item;
-
-	(void)arg;
-	(void)r;
-	json_array_foreach(items, i, item)
-	{
-		if (json_dumpf(item, ctl->out, JSON_COMPACT | JSON_REAL_PRECISION(15)) != 0)
-			return err_set(e, ERR_INTERNAL, "an item cannot be written");
-		fputc('\n', ctl->out);
-	}
 	return true;
 }
 
@@ -74,16 +70,13 @@ static bool page_chart(struct ctl *ctl, void *arg, const struct reply *r, json_t
 		json_int_t probe = json_integer_value(value_at(item, "probe"));
 		const char *ts = json_string_value(value_at(item, "ts"));
 		const json_t *value = value_at(item, "temperature_c");
+		if (json_is_object(value)) /* of a bucket */
+			value = value_at(value, "mean");
 		if (ts != NULL && json_is_number(value) && probe >= 0 && probe < PROBES_MAX)
 			chart_add(show->charts[probe], when_seconds(ts), json_number_value(value));
 	}
 	return true;
 }
-
-static const struct {
-	const char *name;
-	page_fn page;
-} format_table[] = {{"table", page_table}, {"json", page_json}, {"ndjson", page_ndjson}};
 
 static void print_charts(const struct ctl *ctl, const struct show *show)
 {
@@ -96,17 +89,28 @@ static void print_charts(const struct ctl *ctl, const struct show *show)
 	}
 }
 
+/* Whole and straight through: pages are for looking, these are for keeping. */
+static bool pass_whole(struct ctl *ctl, const struct invocation *in, const char *format, struct err *e)
+{
+	if (invocation_value(in, "limit") != NULL)
+		return err_set(e, ERR_CONFIG, "--limit: %s comes whole; --from and --to make it shorter", format);
+	return run_export(ctl, in, e);
+}
+
 bool run_readings(struct ctl *ctl, const struct invocation *in, struct err *e)
 {
 	const char *format = invocation_value(in, "format");
-	bool chart = invocation_value(in, "chart") != NULL;
-	page_fn page = chart ? page_chart : ctl->json ? page_json : page_table;
-	struct show show = {.table = table_new(in->command->columns, in->command->column_count, ctl->out, ctl->width,
-					       ctl->color, ctl->now)};
+	bool chart = invocation_value(in, "chart") != NULL, buckets = invocation_value(in, "bucket") != NULL;
 
-	for (size_t i = 0; format != NULL && !chart && i < sizeof(format_table) / sizeof(format_table[0]); i++)
-		if (strcmp(format_table[i].name, format) == 0)
-			page = format_table[i].page;
+	if (chart && format != NULL)
+		return err_set(e, ERR_CONFIG, "--chart: expected no --format beside it");
+	if (format != NULL && strcmp(format, "json") != 0)
+		return pass_whole(ctl, in, format, e);
+	page_fn page = chart ? page_chart : ctl->json || format != NULL ? page_json : page_table;
+	struct show show = {.table = table_new(buckets ? bucket_columns : in->command->columns,
+					       buckets ? sizeof(bucket_columns) / sizeof(bucket_columns[0])
+						       : in->command->column_count,
+					       ctl->out, ctl->width, ctl->color, ctl->now)};
 	for (int i = 0; i < PROBES_MAX; i++)
 		show.charts[i] = chart_new();
 	bool ok = ctl_walk(ctl, in, page, &show, e);

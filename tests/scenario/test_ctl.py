@@ -123,12 +123,17 @@ def measured(stack):
     return "ctl-1"
 
 
-def test_readings_as_table_ndjson_json_and_chart(stack, ctl, measured):
+def test_readings_as_table_file_and_chart(stack, ctl, measured):
     table = ctl("readings", measured, "--all").stdout.splitlines()
     assert len(table) == 301 and table[0].split()[:4] == ["MEASURED", "PROBE", "SEQ", "°C"]
-    lines = ctl("readings", measured, "--all", "--format", "ndjson").stdout.splitlines()
+    lines = ctl("readings", measured, "--format", "ndjson").stdout.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(300))
-    assert json.loads(lines[30])["temperature_c"] == 2.3 and '"temperature_c":2.3,' in lines[30]
+    lines = ctl("readings", measured, "--format", "csv").stdout.splitlines()
+    assert len(lines) == 301 and lines[0].startswith("ts,received_at,probe")
+    assert "comes whole" in ctl("readings", measured, "--format", "csv", "--limit", 5, status=USAGE).stderr
+    hours = ctl("readings", measured, "--bucket", "1h").stdout.splitlines()
+    assert hours[0].split()[:3] == ["FROM", "PROBE", "SAMPLES"] and sum(int(line.split()[2]) for line in hours[1:]) == 300
+    assert "300 values" not in ctl("readings", measured, "--bucket", "1h", "--chart").stdout
     path = f"/v1/devices/{measured}/readings?limit=7"
     assert ctl("readings", measured, "--limit", 7, "--format", "json").stdout.encode() == stack.rest(path).body + b"\n"
     chart = ctl("readings", measured, "--all", "--chart").stdout
@@ -137,7 +142,7 @@ def test_readings_as_table_ndjson_json_and_chart(stack, ctl, measured):
 
 
 def test_times_may_be_relative(ctl, measured):
-    count = len(ctl("readings", measured, "--from", "-1h", "--format", "ndjson", "--all").stdout.splitlines())
+    count = len(ctl("readings", measured, "--from", "-1h", "--format", "ndjson").stdout.splitlines())
     assert count in (59, 60)
     assert ctl("readings", measured, "--to", "-30d").stdout == ""
     assert "2026-13-01" in ctl("readings", measured, "--from", "2026-13-01", status=USAGE).stderr
@@ -168,6 +173,23 @@ def test_on_a_terminal_lines_fit_its_width(stack, measured):
     assert len(lines) == 6 and max(map(len, lines)) <= 50 and "…" in lines[1]
 
 
+def test_gaps_and_quarantine_are_lists_too(stack, ctl, measured):
+    stack.sql("""INSERT INTO telemetry.gap (device_id, epoch, seq_from, seq_to, missing, lost, first_seen)
+                 SELECT device_id, 0, 10, 19, '{[10,20)}', '{}', now() FROM fleet.device WHERE serial = %s ON CONFLICT DO NOTHING""", [measured])
+    lines = ctl("gaps", measured).stdout.splitlines()
+    assert lines[0].split()[:4] == ["EPOCH", "FROM", "TO", "MISSING"] and lines[1].split()[:4] == ["0", "10", "19", "10"]
+    assert ctl("gaps", measured, "--state", "closed").stderr == "Nothing matches.\n"
+    assert ctl("quarantine", "list", "--reason", "clock").stderr == "Nothing matches.\n"
+    assert "422" in ctl("quarantine", "list", "--reason", "nonsense", status=FAILED).stderr
+    ctl("quarantine", "show", "999999", status=NOT_FOUND)
+
+
+def test_answer_that_streams_and_breaks_off_is_an_error_not_a_short_file(stack, ctl, measured):
+    with relay(api_port(stack), lambda n: 1500) as (port, seen):
+        done = ctl("readings", measured, "--format", "csv", "--api", f"http://127.0.0.1:{port}", status=UNREACHABLE)
+        assert "broke off" in done.stderr and 0 < len(done.stdout.splitlines()) < 301 and len(seen) == 1
+
+
 def test_filters_and_sort_of_devices(stack, ctl, measured):
     def serials(*options):
         return [line.split()[0] for line in ctl("devices", "list", *options).stdout.splitlines()[1:]]
@@ -177,6 +199,13 @@ def test_filters_and_sort_of_devices(stack, ctl, measured):
     assert serials("--silent-for", "1h30m", "--battery-below", "5") == []
     assert "--sort: expected serial|" in ctl("devices", "list", "--sort", "age", status=USAGE).stderr
     assert "422 invalid: bbox" in ctl("devices", "list", "--bbox", "1,2,3", status=FAILED).stderr
+
+
+def test_export_writes_every_device_of_the_filters(stack, ctl):
+    lines = ctl("devices", "export", "--format", "csv", "--q", "spare-").stdout.splitlines()
+    assert lines[0].startswith("serial,state,") and [line.split(",")[0] for line in lines[1:]] == [f"spare-0{n}" for n in range(1, 6)]
+    lines = ctl("devices", "export", "--format", "ndjson").stdout.splitlines()
+    assert [json.loads(line)["serial"] for line in lines] == [r[0] for r in stack.sql("SELECT serial FROM fleet.device ORDER BY serial")]
 
 
 def test_fleet_is_counted_on_one_page(stack, ctl):

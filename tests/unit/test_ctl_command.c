@@ -316,7 +316,7 @@ static void test_completion_offers_words_options_and_choices(void **state)
 	assert_string_equal(completed("devices", "sh"), "show\n");
 	assert_string_equal(completed("--api https://a.example devices", "sh"), "show\n");
 	assert_non_null(strstr(completed("readings S-1 --format", ""), "ndjson\n"));
-	assert_string_equal(completed("readings S-1 --format", "ta"), "table\n");
+	assert_string_equal(completed("readings S-1 --format", "nd"), "ndjson\n");
 	assert_string_equal(completed("readings S-1", "--ch"), "--chart\n");
 	assert_string_equal(completed("devices list", "--ch"), "");
 	assert_string_equal(completed("readings", "S"), "");

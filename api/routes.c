@@ -4,6 +4,7 @@
 #include "api/routes.h"
 
 #include "api/api.h"
+#include "api/contract.h"
 #include "schema/queries.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -240,6 +241,7 @@ static const struct field tags_fields[] = {
 const struct route routes[] = {
 	{.method = "GET", .path = "/healthz", .summary = "The process is alive", .act = api_health},
 	{.method = "GET", .path = "/readyz", .summary = "The database is reachable", .act = api_ready},
+	{.method = "GET", .path = "/openapi.json", .summary = "What the API offers (OpenAPI 3.1)", .act = contract_act},
 
 	{.method = "GET",
 	 .path = "/v1/devices",

@@ -71,16 +71,15 @@ bool url_int(const char *text, int64_t *to)
 	bool negative = text[0] == '-';
 	const char *p = text + negative;
 	size_t len = strlen(p);
-	if (len == 0 || len > 18 || (p[0] == '0' && (len > 1 || negative)))
+	if (len == 0 || (p[0] == '0' && (len > 1 || negative)))
 		return false;
 	*to = 0;
 	for (; *p != '\0'; p++) {
-		if (*p < '0' || *p > '9')
+		int digit = *p - '0';
+		if (digit < 0 || digit > 9 || __builtin_mul_overflow(*to, 10, to) ||
+		    __builtin_add_overflow(*to, negative ? -digit : digit, to))
 			return false;
-		*to = *to * 10 + (*p - '0');
 	}
-	if (negative)
-		*to = -*to;
 	return true;
 }
 

@@ -1,0 +1,12 @@
+# Turns api/answers/NAME.json into a row of answers_files[] (api/openapi.h).
+set(source "/* Generated from api/answers by cmake/EmbedAnswers.cmake. */\n#include \"api/openapi.h\"\n\n")
+set(rows "")
+foreach(file IN LISTS ANSWERS)
+	get_filename_component(name ${file} NAME_WE)
+	file(READ ${file} bytes HEX)
+	string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+	string(APPEND source "static const unsigned char ${name}[] = {${bytes}};\n\n")
+	string(APPEND rows "\t{\"api/answers/${name}.json\", ${name}, sizeof(${name})},\n")
+endforeach()
+string(APPEND source "const struct answers_file answers_files[] = {\n${rows}};\nconst size_t answers_file_count = sizeof(answers_files) / sizeof(answers_files[0]);\n")
+file(WRITE ${OUT} "${source}")

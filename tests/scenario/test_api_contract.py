@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API against its own contract: every operation of /openapi.json is made to give every status that is documented
+for it, and whatever comes must be documented. An operation that nobody has told this test how to call fails it."""
+
+import itertools
+import json
+import subprocess
+
+import pytest
+
+from api_contract import Bare, Client, Contract, Operation
+from stack import ROOT, wait_for
+
+numbers = itertools.count(1)
+
+
+def imei():
+    """A new one, with its check digit."""
+    digits = f"3512345{next(numbers):07d}"
+    doubled = [int(d) * (2 if n % 2 else 1) for n, d in enumerate(digits)]
+    return digits + str(-sum(d // 10 + d % 10 for d in doubled) % 10)
+
+
+class Lab:
+    """A stack, its contract, and things in it to call operations on."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        answer = stack.rest("/openapi.json", None)
+        assert answer.status == 200 and answer.headers["content-type"] == "application/json"
+        self.contract = Contract(answer.json)
+
+    def token(self, role):
+        return self.stack.env[f"COLDFLEET_TOKEN_{role.upper()}"]
+
+    def device(self):
+        serial = f"contract-{next(numbers)}"
+        self.stack.sql("SELECT fleet.register_device(%s, 'Acme', 'CT-1', 'B')", [serial])
+        return {"serial": serial}
+
+    def decommissioned(self):
+        device = self.device()
+        self.stack.sql("UPDATE fleet.device SET state = 'decommissioned' WHERE serial = %s", [device["serial"]])
+        return device
+
+    def quarantined(self):
+        return {"id": self.stack.value("""INSERT INTO telemetry.quarantine
+            (first_received_at, last_received_at, device_id, seen, digest, reason, topic, payload)
+            SELECT now(), now(), device_id, 1, sha256(%s::text::bytea), 'syntax', 'coldfleet/v1/spare-01/telemetry', 'x'
+            FROM fleet.device WHERE serial = 'spare-01' RETURNING id""", [str(next(numbers))])}
+
+    def made_token(self):
+        name = f"contract-{next(numbers)}"
+        self.stack.sql("SELECT fleet.create_token(%s, 'viewer')", [name])
+        return {"id": self.stack.value("SELECT token_id FROM fleet.token WHERE name = %s", [name])}
+
+    def group(self, filter=None, scope=False):
+        name = f"contract-{next(numbers)}"
+        made = self.stack.value("INSERT INTO fleet.device_group (name, description, filter) VALUES (%s, '', %s) RETURNING group_id", [name, filter])
+        if scope:
+            self.stack.sql("SELECT fleet.create_token(%s, 'viewer')", [name])
+            self.stack.sql("UPDATE fleet.token SET groups = ARRAY[%s] WHERE name = %s", [made, name])
+        return {"id": made, "serial": "spare-01"}
+
+    def group_name(self):
+        return self.stack.value("SELECT name FROM fleet.device_group WHERE group_id = %s", [self.group()["id"]])
+
+    def new_group_body(self):
+        return {**self.contract.by_id["group_create"].body_example, "name": f"contract-{next(numbers)}"}
+
+    def new_device_body(self):
+        example = self.contract.by_id["device_create"].body_example
+        return {**example, "serial": f"contract-{next(numbers)}", "module": {**example["module"], "imei": imei()}}
+
+
+# What an operation needs to go well, beyond what stands in the contract: values of its path (and query, as pairs), body.
+# A path with {serial} gets spare-01, a body the example of the contract.
+READY = {
+    "device_create": lambda lab: {"body": lab.new_device_body()},
+    "device_patch": lambda lab: {"path": lab.device()},
+    "device_decommission": lambda lab: {"path": lab.device()},
+    "token_revoke": lambda lab: {"path": lab.made_token()},
+    "quarantined": lambda lab: {"path": lab.quarantined()},
+    "group_create": lambda lab: {"body": lab.new_group_body()},
+    "group": lambda lab: {"path": lab.group()},
+    "group_patch": lambda lab: {"path": lab.group()},
+    "group_delete": lambda lab: {"path": lab.group()},
+    "group_join": lambda lab: {"path": lab.group()},
+    "group_leave": lambda lab: {"path": lab.group()},
+}
+# What makes it answer with a status that its row of the route table does not explain.
+REFUSED = {
+    ("device_create", 409): lambda lab: {"body": {**lab.new_device_body(), "serial": "spare-01"}},
+    ("device_patch", 409): lambda lab: {"path": lab.decommissioned()},
+    ("device_decommission", 409): lambda lab: {"path": lab.decommissioned()},
+    ("config_put", 409): lambda lab: {"path": lab.decommissioned()},
+    ("group_create", 409): lambda lab: {"body": {**lab.new_group_body(), "name": lab.group_name()}},
+    ("group_patch", 409): lambda lab: {"path": lab.group(), "body": {"name": lab.group_name()}},
+    ("group_delete", 409): lambda lab: {"path": lab.group(scope=True)},
+    ("group_join", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
+    ("group_leave", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
+    ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
+}
+
+
+class Call:
+    """One request to an operation that would go well, to be spoiled."""
+
+    def __init__(self, lab, operation: Operation, needs):
+        self.operation = operation
+        self.path = needs.get("path") or {p["name"]: "spare-01" for p in operation.param("path") if p["name"] == "serial"}
+        missing = [p["name"] for p in operation.param("path") if p["name"] not in self.path]
+        assert not missing, f"READY has no {missing} for {operation.id}"
+        self.query = list(needs.get("query", ()))
+        self.headers = dict(needs.get("headers", ()))
+        if operation.role:
+            self.headers["Authorization"] = f"Bearer {lab.token('ADMIN')}"
+        if operation.param("header", "If-Match"):
+            self.headers.setdefault("If-Match", "*")
+        self.body = None
+        if operation.body_schema is not None:
+            body = needs.get("body", operation.body_example)
+            assert body is not None, f"api/answers has no example of a body for {operation.id}"
+            self.body = json.dumps(body).encode()
+            self.headers["Content-Type"] = operation.body_media[0]
+
+    def send(self, client):
+        return client.send(self.operation.method, self.operation.target(self.path, self.query), self.headers, self.body)
+
+
+# How to spoil any call so that it gets a status.
+
+
+def bad_request(lab, call):
+    call.query.append(("no_such_parameter", "1"))
+
+
+def unauthorized(lab, call):
+    del call.headers["Authorization"]
+
+
+def forbidden(lab, call):
+    call.headers["Authorization"] = f"Bearer {lab.token('VIEWER')}"
+
+
+def not_found(lab, call):
+    assert call.operation.param("path"), f"REFUSED has no 404 of {call.operation.id}"
+    call.path = {p["name"]: "nobody" if p["schema"]["type"] == "string" else p["schema"]["maximum"]
+                 for p in call.operation.param("path")}
+
+
+def stale(lab, call):
+    call.headers["If-Match"] = '"0"'
+
+
+def wrong_media(lab, call):
+    call.headers["Content-Type"] = "text/plain"
+
+
+def invalid(lab, call):
+    if call.operation.body_schema is not None:
+        call.body = b'{"no_such_field":1}'
+        return
+    for p in call.operation.param("query"):
+        wrong = {"integer": "x", "string": "?" if {"enum", "format"} & p["schema"].keys() else ""}[p["schema"]["type"]]
+        if p["name"] != "cursor":
+            call.query = [(p["name"], wrong)]
+            return
+    call.path = {p["name"]: "?" for p in call.operation.param("path")}
+
+
+def unconditional(lab, call):
+    del call.headers["If-Match"]
+
+
+def nothing(lab, call):
+    pass
+
+
+SPOIL = {400: bad_request, 401: unauthorized, 403: forbidden, 404: not_found, 412: stale, 415: wrong_media, 422: invalid,
+         428: unconditional, 500: nothing, 503: nothing}
+
+
+@pytest.fixture(scope="module")
+def lab(stack):
+    return Lab(stack)
+
+
+@pytest.fixture
+def client(lab):
+    made = []
+
+    def make(port=None):
+        made.append(Client(lab.contract, port or int(lab.stack.env["COLDFLEET_API"].rsplit(":", 1)[1])))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def provoke(lab, client, operation, status):
+    """Makes the operation answer with the status; what is wrong about the answer, or None."""
+    try:
+        needs = REFUSED.get((operation.id, status))
+        call = Call(lab, operation, (needs or READY.get(operation.id, lambda lab: {}))(lab))
+        if status == 304:
+            call.headers["If-None-Match"] = call.send(client)[1]["etag"]
+        elif status >= 400 and not needs:
+            assert status in SPOIL, f"REFUSED has no {status} of {operation.id}"
+            SPOIL[status](lab, call)
+        got, headers, body = call.send(client)
+        lab.contract.check(operation, got, headers, body)
+        assert got == status, f"got {got} {body[:300]!r}"
+    except AssertionError as e:
+        return f"{operation} -> {status}: {e}"
+    return None
+
+
+def provoke_all(lab, client, statuses):
+    wrong = [provoke(lab, client, o, status) for o in lab.contract.operations for status in sorted(o.responses)
+             if statuses(o, status)]
+    assert wrong, "nothing was documented"
+    assert not any(wrong), "\n".join(filter(None, wrong))
+
+
+def test_every_operation_gives_every_documented_status_and_only_what_is_documented(lab, client):
+    provoke_all(lab, client(), lambda o, status: status not in (429, 500, 503))
+
+
+def test_every_operation_answers_503_without_the_database(lab, client, tmp_path):
+    with Bare(lab.stack, tmp_path, database="host=/nonexistent") as bare:
+        provoke_all(lab, client(bare.port), lambda o, status: status == 503)
+
+
+def test_every_operation_answers_500_when_the_database_refuses_a_statement(lab, client, tmp_path):
+    function = lab.stack.value("SELECT oid::regprocedure::text FROM pg_proc WHERE proname = 'begin' AND pronamespace = 'api'::regnamespace")
+    with Bare(lab.stack, tmp_path) as bare:
+        one = client(bare.port)
+        wait_for(lambda: one.send("GET", "/readyz")[0] == 200, 20, "the API to be ready")
+        lab.stack.sql(f"REVOKE EXECUTE ON FUNCTION {function} FROM coldfleet_api")
+        try:
+            provoke_all(lab, one, lambda o, status: status == 500)
+        finally:
+            lab.stack.sql(f"GRANT EXECUTE ON FUNCTION {function} TO coldfleet_api")
+
+
+def test_every_operation_answers_429_to_a_token_that_asks_too_often(lab, client, tmp_path):
+    wrong = []
+    with Bare(lab.stack, tmp_path, rate_per_token=1, burst_per_token=1) as bare:
+        one = client(bare.port)
+        for o in lab.contract.operations:
+            if 429 not in o.responses:
+                continue
+            call = Call(lab, o, READY.get(o.id, lambda lab: {})(lab))
+            for _ in range(3):  # the bucket fills by one a second: of three in a row one finds it empty
+                status, headers, body = call.send(one)
+                lab.contract.check(o, status, headers, body)
+                if status == 429:
+                    break
+            wrong += [f"{o}: got {status}"] if status != 429 or "retry-after" not in headers else []
+    assert not wrong, wrong
+
+
+def test_every_documented_form_of_an_answer_can_be_had(lab, client):
+    one, forms = client(), 0
+    for o in lab.contract.operations:
+        media = list(o.responses.get(200, {}).get("content", ()))
+        for wanted in media if len(media) > 1 else ():
+            call = Call(lab, o, READY.get(o.id, lambda lab: {})(lab))
+            short = wanted.split(";")[0].rpartition("/")[2].removeprefix("x-")
+            if o.param("query", "format"):
+                call.query.append(("format", short))
+            else:
+                call.headers["Accept"] = wanted
+            status, headers, body = call.send(one)
+            lab.contract.check(o, status, headers, body)
+            assert (status, headers["content-type"]) == (200, wanted), o
+            forms += 1
+    assert forms == 0 or forms > 1
+
+
+def test_examples_of_the_contract_are_what_their_schemas_say(lab):
+    seen = 0
+    for o in lab.contract.operations:
+        for status, answer in o.responses.items():
+            for said in answer.get("content", {}).values():
+                if "example" in said:
+                    lab.contract.check_body(id(answer), said, json.dumps(said["example"]))
+                    seen += 1
+        if o.body_schema is not None:
+            assert o.body_example is not None, f"{o} has no example of a body"
+            lab.contract.check_body(id(o), {"schema": o.body_schema, "example": None}, json.dumps(o.body_example))
+    assert seen > 10 * len(lab.contract.operations) // 4
+
+
+def test_every_operation_is_described(lab):
+    """One without an entry in api/answers/ has an answer that anything fits."""
+    bare = [f"{o} ({o.id})" for o in lab.contract.operations
+            if 204 not in o.responses and not any(c.get("schema") for s, a in o.responses.items() if s < 300
+                                                  for c in a.get("content", {}).values())]
+    assert not bare, f"describe them in api/answers/: {bare}"
+    assert all(o.said["summary"] and all(p.get("description") for p in o.params) for o in lab.contract.operations)
+    assert len(lab.contract.by_id) == len(lab.contract.operations)
+
+
+def test_method_that_a_path_does_not_know_is_405_and_unknown_path_404(lab, client):
+    one = client()
+    for path, methods in lab.contract.document["paths"].items():
+        known = {m.upper() for m in methods} | ({"HEAD"} if "get" in methods else set())
+        target = path.replace("{serial}", "spare-01").replace("{id}", "1")
+        for method in {"GET", "PUT", "POST", "PATCH", "DELETE"} - known:
+            status, headers, body = one.send(method, target)
+            lab.contract.check(None, status, headers, body)
+            assert status == 405 and known >= set(headers["allow"].split(", ")), (method, path, status)
+        status, headers, body = one.send("GET", target.rstrip("/") + "/no/such/path")
+        lab.contract.check(None, status, headers, body)
+        assert status == 404
+
+
+def test_table_in_the_documentation_is_rendered_from_the_contract(lab, tmp_path):
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(lab.contract.document))
+    run = subprocess.run(["/usr/bin/python3", "-B", ROOT / "ops/lib/render_api.py", "--check", ROOT / "docs/api.md", document],
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -90,6 +90,16 @@ static size_t names_in_path(const char *path)
 	return count;
 }
 
+/* The arguments from one on as a list. */
+static json_t *rest_of(const struct invocation *in, size_t first)
+{
+	json_t *list = json_array();
+
+	for (size_t i = first; i < in->arg_count; i++)
+		json_array_append_new(list, json_string(in->args[i]));
+	return list;
+}
+
 json_t *ctl_body(const struct invocation *in, struct err *e)
 {
 	const struct command *c = in->command;
@@ -97,8 +107,13 @@ json_t *ctl_body(const struct invocation *in, struct err *e)
 	size_t arg = names_in_path(c->path);
 	bool ok = true;
 
-	for (const char *at = c->fields; ok && at != NULL && *at != '\0' && arg < in->arg_count; arg++) {
+	for (const char *at = c->fields; ok && at != NULL && *at != '\0'; arg++) {
 		size_t len = strcspn(at, " ");
+		if (len > 3 && strncmp(at + len - 3, "...", 3) == 0) {
+			ok = set_member(body, at, len - 3, rest_of(in, arg), e);
+			arg = in->arg_count;
+			break;
+		}
 		ok = set_member(body, at, len, json_string(in->args[arg]), e);
 		at += len + (at[len] == ' ');
 	}
@@ -123,7 +138,7 @@ static bool takes_body(const struct command *c)
 }
 
 /* What it is like now, for people: nothing is said twice, and a 204 has nothing to say. */
-static bool show(struct ctl *ctl, const struct reply *r, struct err *e)
+bool ctl_show(struct ctl *ctl, const struct reply *r, struct err *e)
 {
 	if (ctl->json) {
 		if (r->len > 0)
@@ -163,7 +178,7 @@ static bool act(struct ctl *ctl, const struct invocation *in, struct reply *r, s
 					      : c->if_match    ? "*"
 							       : NULL};
 	ctl_target(in, &t);
-	bool ok = target_ok(&t, e) && ctl_call(ctl, &call, r, e) && show(ctl, r, e);
+	bool ok = target_ok(&t, e) && ctl_call(ctl, &call, r, e) && ctl_show(ctl, r, e);
 	free(text);
 	json_decref(body);
 	return ok;

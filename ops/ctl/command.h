@@ -55,8 +55,9 @@ struct command {
 	size_t column_count;
 	const char *help;
 	bool (*run)(struct ctl *ctl, const struct invocation *in, struct err *e);
-	const char *fields; /* members of the body that the arguments after those are: "name role" */
-	bool if_match;      /* the route asks for If-Match; without --if-match any version will do */
+	const char
+		*fields; /* members of the body that the arguments after those are: "name role"; "tags..." takes all */
+	bool if_match;   /* the route asks for If-Match; without --if-match any version will do */
 };
 
 struct invocation {

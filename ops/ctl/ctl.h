@@ -29,6 +29,9 @@ json_t *ctl_body(const struct invocation *in, struct err *e);
 /* The answer's JSON, to be given back; NULL with an error when it is none. */
 json_t *ctl_json(const struct reply *r, struct err *e);
 
+/* What a change made, for people or scripts; a 204 has nothing to say. */
+bool ctl_show(struct ctl *ctl, const struct reply *r, struct err *e);
+
 /* Writes the bytes of an answer and a newline. */
 void ctl_pass(struct ctl *ctl, const char *body, size_t len);
 
@@ -41,6 +44,7 @@ bool ctl_walk(struct ctl *ctl, const struct invocation *in, page_fn page, void *
 bool run_list(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_show(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_config_set(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_fleet(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_token_create(struct ctl *ctl, const struct invocation *in, struct err *e);

@@ -243,6 +243,43 @@ def test_change_of_what_was_changed_meanwhile_is_a_conflict(ctl):
     assert shown(ctl("devices", "show", "spare-02").stdout, "hardware_revision") == "C"
 
 
+def test_configuration_is_merged_and_keeps_its_versions(stack, ctl):
+    change = ("config", "set", "spare-04")
+    ctl(*change, "interval_s:=300", "upload.at=noon", "--reason", "first", token="ADMIN")
+    ctl(*change, "upload.every_s:=3600", "interval_s=", token="ADMIN")
+    wanted = json.loads(ctl("config", "get", "spare-04", "--json").stdout)["desired"]
+    assert wanted["config"] == {"upload": {"at": "noon", "every_s": 3600}} and wanted["version"] == 2
+    ctl(*change, "a=b", "--replace", token="ADMIN")
+    assert json.loads(ctl("config", "get", "spare-04", "--json").stdout)["desired"]["config"] == {"a": "b"}
+    history = ctl("config", "history", "spare-04").stdout.splitlines()
+    assert [line.split()[0] for line in history] == ["VERSION", "3", "2", "1"] and "first" in history[3]
+    ctl(*change, "a=c", token="OPERATOR", status=NOT_ALLOWED)
+
+
+def test_groups_are_made_filled_and_deleted(stack, ctl):
+    number = shown(ctl("groups", "create", "ctl group", "description=for a test", token="OPERATOR").stdout, "id")
+    ctl("groups", "add", number, "spare-01", token="OPERATOR")
+    ctl("groups", "add", number, "spare-02", "--reason", "both", token="OPERATOR")
+    ctl("groups", "remove", number, "spare-01", token="OPERATOR")
+    assert [line.split()[0] for line in ctl("devices", "list", "--group", "ctl group").stdout.splitlines()[1:]] == ["spare-02"]
+    ctl("groups", "set", number, "name=ctl team", token="OPERATOR")
+    assert "ctl team" in ctl("groups", "list").stdout and shown(ctl("groups", "show", number).stdout, "members") == "1"
+    made = ctl("groups", "create", "dynamic", "filter.q=spare-", "filter.state=active", token="OPERATOR").stdout
+    assert shown(made, "q") == "spare-"
+    assert len(ctl("devices", "list", "--group", "dynamic").stdout.splitlines()) > 1
+    ctl("groups", "delete", number, token="OPERATOR")
+    ctl("groups", "show", number, status=NOT_FOUND)
+
+
+def test_tags_and_the_history_of_a_device(stack, ctl):
+    ctl("devices", "tag", "spare-05", "site:lagos", "cold", "--reason", "moved", token="OPERATOR")
+    assert [line.split()[0] for line in ctl("devices", "list", "--tag", "cold,site:lagos").stdout.splitlines()[1:]] == ["spare-05"]
+    entry = next(line for line in ctl("devices", "history", "spare-05").stdout.splitlines() if "tags" in line)
+    assert "cold,site:lagos" in entry and "moved" in entry and "demo operator" in entry
+    ctl("devices", "tag", "spare-05", token="OPERATOR")
+    assert ctl("devices", "list", "--tag", "cold").stderr == "Nothing matches.\n"
+
+
 def test_token_is_shown_once_works_and_ends(stack, ctl):
     made = ctl("tokens", "create", "ctl test", "viewer", "--expires", "+1d", "--reason", "a test", token="ADMIN").stdout
     token, number = shown(made, "token"), shown(made, "id")

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fleet over REST with the real processes: filters and pages, groups, configuration, history, counts."""
+
+import json
+import uuid
+
+import pytest
+
+SERIALS = [f"spare-0{n}" for n in range(1, 6)]
+
+
+def post(stack, path, body, token="OPERATOR"):
+    return stack.rest(path, token, "POST", body, {"Idempotency-Key": str(uuid.uuid4())})
+
+
+def serials(answer):
+    assert answer.status == 200, answer
+    return [d["serial"] for d in answer.json["items"]]
+
+
+@pytest.fixture
+def group(stack):
+    """A static group of the test's own: its number and name."""
+    name = f"group {uuid.uuid4()}"
+    made = post(stack, "/v1/groups", {"name": name, "reason": "a test"})
+    assert made.status == 201, made
+    assert made.headers["location"] == f"/v1/groups/{made.json['id']}"
+    return made
+
+
+def test_filters_and_sorts_combine(stack):
+    listed = stack.rest("/v1/devices?state=active&q=spare-&silent_for=1s&sort=-serial&limit=2")
+    assert serials(listed) in (["spare-05", "spare-04"], [])
+    assert serials(stack.rest("/v1/devices?state=banned&q=spare-")) == []
+    wrong = stack.rest("/v1/devices?bbox=1,2,3,north")
+    assert wrong.status == 422 and "west,south,east,north" in wrong.json["detail"]
+    assert stack.rest("/v1/devices?sort=height").status == 422
+
+
+@pytest.mark.parametrize("sort", ["serial", "-serial", "last_seen", "-last_seen", "battery", "-battery"])
+def test_pages_show_each_device_once(stack, sort):
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = stack.rest(f"/v1/devices?q=spare-&limit=2&sort={sort}" + (f"&cursor={cursor}" if cursor else ""))
+        seen += serials(page)
+        cursor = page.json["next"]
+    assert sorted(seen) == SERIALS
+
+
+def test_a_device_joins_and_leaves_a_group(stack, group):
+    members = f"/v1/groups/{group.json['id']}/members"
+    assert stack.rest(f"{members}/spare-02?reason=because", "OPERATOR", "PUT").status == 204
+    name = group.json["name"].replace(" ", "%20")
+    assert serials(stack.rest(f"/v1/devices?group={name}")) == ["spare-02"]
+    assert group.json["name"] in stack.rest("/v1/devices/spare-02").json["groups"]
+    assert stack.rest(f"{members}/spare-02", "VIEWER", "DELETE").status == 403
+    assert stack.rest(f"{members}/spare-02", "OPERATOR", "DELETE").status == 204
+    assert serials(stack.rest(f"/v1/devices?group={name}")) == []
+    told = stack.rest("/v1/devices/spare-02/history").json["items"]
+    assert [e["reason"] for e in told if e["object"] == "group_member" and e["field"] == "device_id"][-1] == "because"
+
+
+def test_a_group_is_edited_by_whoever_read_it_last(stack, group):
+    path = f"/v1/groups/{group.json['id']}"
+    etag = group.headers["etag"]
+    assert stack.rest(path, "OPERATOR", "PATCH", {"description": "one"}).status == 428
+    assert stack.rest(path, "OPERATOR", "PATCH", {"description": "one"}, {"If-Match": etag}).json["description"] == "one"
+    assert stack.rest(path, "OPERATOR", "PATCH", {"description": "two"}, {"If-Match": etag}).status == 412
+    assert stack.rest(path, "OPERATOR", "DELETE").status == 204
+    assert stack.rest(path).status == 404
+
+
+def test_a_dynamic_group_follows_its_filter(stack):
+    name = f"dyn-{uuid.uuid4()}"
+    made = post(stack, "/v1/groups", {"name": name, "filter": {"q": "spare-03", "state": "active"}})
+    assert made.status == 201 and made.json["members"] is None
+    assert serials(stack.rest(f"/v1/devices?group={name}")) == ["spare-03"]
+    assert post(stack, "/v1/groups", {"name": name + "x", "filter": {"state": "lost"}}).status == 422
+
+
+def test_only_the_config_role_wants_and_every_version_is_kept(stack):
+    path = "/v1/devices/spare-04/config"
+    before = stack.rest(path)
+    wish = {"config": {"interval_s": 300, "probes": {"0": "fridge"}}, "reason": "summer"}
+    assert stack.rest(path, "OPERATOR", "PUT", wish, {"If-Match": before.headers["etag"]}).status == 403
+    token = stack.value("SELECT fleet.create_token('configurer', 'config')")
+    put = stack.rest(path, token, "PUT", wish, {"If-Match": before.headers["etag"]})
+    assert put.status == 200 and put.json["desired"]["config"] == wish["config"]
+    assert stack.rest(path, token, "PUT", wish, {"If-Match": before.headers["etag"]}).status == 412
+    versions = stack.rest(path + "/history").json["items"]
+    assert (versions[0]["version"], versions[0]["actor"], versions[0]["reason"]) == (1, "configurer", "summer")
+
+
+def test_tags_find_their_device(stack):
+    etag = stack.rest("/v1/devices/spare-05").headers.get("etag", "*")
+    answer = stack.rest("/v1/devices/spare-05/tags", "OPERATOR", "PUT", {"tags": ["north", "fridge"]}, {"If-Match": etag})
+    assert answer.status == 200 and answer.json["tags"] == ["fridge", "north"]
+    assert serials(stack.rest("/v1/devices?tag=north,fridge")) == ["spare-05"]
+
+
+def test_the_summary_counts_the_fleet_and_says_how_old_it_is(stack):
+    counted = stack.rest("/v1/fleet/summary")
+    assert counted.status == 200
+    assert counted.json["age_s"] >= 0
+    assert sum(counted.json["by_state"].values()) == counted.json["total"] >= len(SERIALS)
+
+
+@pytest.mark.parametrize("token", ["scoped"])
+def test_a_scoped_token_sees_its_group_alone(stack, group, token):
+    number = group.json["id"]
+    assert stack.rest(f"/v1/groups/{number}/members/spare-01", "OPERATOR", "PUT").status == 204
+    secret = post(stack, "/v1/tokens", {"name": token, "role": "operator", "groups": [number]}, "ADMIN").json["token"]
+    assert serials(stack.rest("/v1/devices", secret)) == ["spare-01"]
+    assert stack.rest("/v1/fleet/summary", secret).json["total"] == 1
+    assert [g["id"] for g in stack.rest("/v1/groups", secret).json["items"]] == [number]
+    for path in ("config", "config/history", "history"):
+        assert stack.rest(f"/v1/devices/spare-02/{path}", secret).status == 404
+    assert stack.rest(f"/v1/groups/{number}/members/spare-02", secret, "PUT").status == 403
+    assert stack.rest(f"/v1/groups/{number}/members/spare-02", "OPERATOR", "PUT").status == 403

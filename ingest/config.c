@@ -35,7 +35,10 @@ const struct config_item ingest_config_items[] = {
 	TEXT(mqtt_cert, "", "PEM file of the client certificate"),
 	TEXT(mqtt_key, "", "PEM file of the client certificate's key"),
 	TEXT(client_id, "coldfleet-ingest", "client id; each lane appends -NUMBER. Two processes need two of them"),
-	TEXT(share_group, "ingest", "name of the shared subscription; processes with the same name share the messages"),
+	{"ingest.share_group", CONFIG_TEXT, offsetof(struct ingest_config, share_group), "", 0, 0, false, true,
+	 "name of the shared subscription, required: something random, the same for all ingest processes. Whoever "
+	 "knows it can "
+	 "take messages away (openssl rand -hex 16)"},
 	NUMBER(session_expiry, CONFIG_SECONDS, "7d", 60, 4294967294.0, false,
 	       "how long the broker keeps the messages of a lane that is gone"),
 	NUMBER(keepalive, CONFIG_SECONDS, "30s", 5, 3600, false, "MQTT keep alive"),
@@ -54,6 +57,16 @@ struct pack_limits ingest_pack_limits(const struct ingest_config *c)
 				    .max_samples = (size_t)c->max_pack_samples,
 				    .past_seconds = c->max_age,
 				    .future_seconds = c->max_ahead};
+}
+
+bool ingest_config_check(const struct ingest_config *c, struct err *e)
+{
+	if (c->share_group[0] == '\0' || strpbrk(c->share_group, "/+#") != NULL)
+		return err_set(e, ERR_CONFIG,
+			       "ingest.share_group: expected a random name without / + and #, for example from openssl "
+			       "rand -hex 16; "
+			       "whoever knows it can take messages away");
+	return true;
 }
 
 bool ingest_password(const struct ingest_config *c, char *out, size_t size, struct err *e)

@@ -38,6 +38,9 @@ extern const size_t ingest_config_item_count;
 
 struct pack_limits ingest_pack_limits(const struct ingest_config *c);
 
+/* What the table alone cannot say. */
+bool ingest_config_check(const struct ingest_config *c, struct err *e);
+
 /* Reads the first line of the password file into `out`; an empty path gives an empty password. */
 bool ingest_password(const struct ingest_config *c, char *out, size_t size, struct err *e);
 

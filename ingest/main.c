@@ -77,7 +77,8 @@ static bool ingest_init(struct ingest *in, struct err *e)
 {
 	struct event_base *base = service_base(in->service);
 	static const struct timeval second = {.tv_sec = 1};
-	if (!ingest_password(&in->config, in->password, sizeof(in->password), e))
+	if (!ingest_password(&in->config, in->password, sizeof(in->password), e) ||
+	    !ingest_config_check(&in->config, e))
 		return false;
 	in->part_devices = service_part(in->service, "the device directory");
 	in->part_lanes = service_part(in->service, "a lane (broker or database)");

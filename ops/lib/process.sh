@@ -52,7 +52,8 @@ process_stop() {
 	local pid
 	pid=$(process_pid "$1") || return 0
 	kill -s "$2" "$pid" 2>/dev/null || true
-	kill -s CONT "$pid" 2>/dev/null || true # it may have been stopped by hand
+	# It may have been stopped by hand. Only then: a leak checker that ends a process stops it too, and waits for that.
+	[ "$(ps -o state= -p "$pid" 2>/dev/null)" != T ] || kill -s CONT "$pid" 2>/dev/null || true
 	if ! wait_until "$3" "$1 to end (killing it)" process_gone "$1"; then
 		kill -s KILL "$pid" 2>/dev/null || true
 		wait_until 5 "$1 to die" process_gone "$1"

@@ -81,7 +81,8 @@ BEGIN
 	UPDATE telemetry.gap AS g SET
 		missing = g.missing - k.told,
 		lost = CASE WHEN isempty(k.lost) THEN g.lost ELSE g.lost + g.missing * k.lost END,
-		closed_at = CASE WHEN g.missing <@ k.told THEN k.at END
+		-- What fills a hole can have come before what showed it, over another connection.
+		closed_at = CASE WHEN g.missing <@ k.told THEN greatest(k.at, g.first_seen) END
 	FROM (SELECT *, u.stored + u.lost AS told
 	      FROM unnest(k_device, k_epoch, k_at, k_stored, k_lost) AS u (device_id, epoch, at, stored, lost)
 	      OFFSET 0) AS k

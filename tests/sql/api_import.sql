@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Imports: what is taken, what is refused row by row, that work goes on where it ended, and export to import and back.
+BEGIN;
+SET search_path = pgtap, public;
+SELECT plan(18);
+
+SELECT api.begin(sha256(convert_to(fleet.create_token('ida', 'operator'), 'UTF8')), 'operator', 'req-7');
+SELECT fleet.register_device('imp-old', 'Maker', 'I', 'A', '490154203237518', '8949000000000000001');
+CREATE FUNCTION pg_temp.import(format text, body text) RETURNS TABLE (line int, result text, detail text) LANGUAGE plpgsql AS $$
+DECLARE
+	id CONSTANT text := (api.devices_import('delivery 12', format, body)).body::json ->> 'id';
+BEGIN
+	WHILE (api.operation_get(id)::json ->> 'state') <> 'done' LOOP
+		PERFORM api.work();
+	END LOOP;
+	RETURN QUERY SELECT (r ->> 'line')::int, r ->> 'result', r ->> 'detail'
+	FROM json_array_elements(api.operation_rows(id, NULL, 1000, NULL)::json -> 'items') AS r;
+END
+$$;
+
+SELECT results_eq($$ SELECT * FROM pg_temp.import('ndjson', E'{"serial":"imp-1","manufacturer":"Maker","model":"I","tags":["b","a"],"firmware":"2.0"}\r\n'
+	'\n{"serial":"imp old"}\n{"serial":"imp-2"}\nnonsense\n{"serial":"imp-3","colour":"red"}\n'
+	'{"serial":"imp-4","manufacturer":"M","model":"I","imei":"490154203237518"}\n{"serial":"imp-5","manufacturer":"M","model":"I","imei":"1"}\n'
+	'{"serial":"imp-old","model":"I"}\n{"serial":"imp-old","hardware_revision":"B"}\n[]\n{"serial":7}\n'
+	'{"serial":"imp-6","manufacturer":"M","model":"I","state":"lost"}\n{"serial":"imp-7","manufacturer":"M","model":"I","tags":"x y","state":"disabled"}') $$,
+	$$ VALUES (1, 'created', NULL), (3, 'failed', 'manufacturer: expected a value'), (4, 'failed', 'manufacturer: expected a value'),
+		(5, 'failed', 'expected a JSON object'),
+		(6, 'failed', 'expected serial and any of state, manufacturer, model, hardware_revision, firmware, tags, imei, iccid, imsi, apn, '
+			'created_at, last_seen, battery_pct, each once, got colour, serial'),
+		(7, 'failed', 'imei: belongs to another device'),
+		(8, 'failed', 'imei: expected 15 digits, the last one the check digit of the others'), (9, 'unchanged', NULL),
+		(10, 'failed', 'hardware_revision: the device is registered with another value; an import only adds devices'),
+		(11, 'failed', 'expected a JSON object'), (12, 'failed', 'expected texts, and for tags a list or words with spaces between'),
+		(13, 'failed', 'state: not as it is expected'), (14, 'created', NULL) $$,
+	'test_each_row_has_its_own_result_with_the_reason');
+SELECT is(d - 'created_at' - 'latest' - 'model', '{"serial": "imp-1", "state": "active", "firmware": "2.0", "tags": ["a", "b"], "groups": [],
+	"module": null, "sim": null}', 'test_an_imported_device_is_as_its_row_says') FROM (SELECT api.device('imp-1')::jsonb) AS v (d);
+SELECT is(api.device('imp-7')::jsonb -> 'tags', '["x", "y"]', 'test_tags_may_be_words');
+SELECT results_eq($$ SELECT DISTINCT actor, reason, request_id FROM fleet.history WHERE key = 'imp-1' $$,
+	$$ VALUES ('ida', 'delivery 12', 'req-7') $$, 'test_history_tells_who_asked_for_the_import');
+SELECT is((SELECT count(*) FROM fleet.device WHERE serial LIKE 'imp-%'), 3::bigint, 'test_a_refused_row_leaves_nothing');
+
+SELECT results_eq($$ SELECT * FROM pg_temp.import('csv', E'serial,manufacturer,model,apn,iccid\r\ncsv-1,"Ma""ker, Inc",I,,\r\ncsv-2,M,I,net,8949000000000000002\n'
+	'csv-3,M\n"csv-4"x,M,I,,\n') $$,
+	$$ VALUES (2, 'created', NULL), (3, 'created', NULL), (4, 'failed', 'expected 5 fields, got 2'),
+		(5, 'failed', 'a quote stands alone: expected fields with commas between, those with a comma or a quote in "..."') $$,
+	'test_csv_is_read_with_quotes_and_numbered_by_line');
+SELECT is(api.device('csv-1')::jsonb #>> '{model,manufacturer}', 'Ma"ker, Inc', 'test_a_quoted_field_is_taken_as_it_is');
+SELECT is(result, 'unchanged', 'test_an_export_imports_without_a_change') FROM (SELECT * FROM pg_temp.import('csv',
+	(SELECT body FROM api.devices_export('csv', '{"q": "csv-2"}', NULL))) LIMIT 1) AS r;
+
+SELECT throws_ok(format('SELECT api.devices_import(NULL, %L, %L)', format, body), 'CF422', NULL, 'test_an_import_' || what || '_is_refused')
+FROM (VALUES ('csv', '', 'of_nothing'), ('csv', E'serial,colour\na,b', 'with_an_unknown_column'), ('csv', E'model\na', 'without_serials'),
+	('csv', E'serial,serial\na,b', 'with_a_column_twice'), ('ndjson', E'\n\n', 'of_empty_lines'),
+	('ndjson', repeat(E'{}\n', 100001), 'beyond_100000_rows')) AS v (format, body, what);
+
+-- Pieces
+
+SELECT api.devices_import(NULL, 'ndjson', (SELECT string_agg(format('{"serial":"many-%s","manufacturer":"M","model":"I"}', n), E'\n')
+	FROM generate_series(1, 120) AS n)) IS NOT NULL AS taken \gset
+SELECT api.work() \gset
+SELECT is((SELECT (state, succeeded, total)::text FROM fleet.operation WHERE state <> 'done'), '(running,50,120)', 'test_work_is_done_in_pieces');
+SELECT api.work(), api.work() \gset
+SELECT is((SELECT count(*) FROM fleet.device WHERE serial LIKE 'many-%'), 120::bigint, 'test_the_last_piece_ends_it');
+SELECT throws_ok($$ SELECT api.operation_get('x') $$, 'CF404', NULL, 'test_an_unknown_operation_is_not_found');
+SELECT set_config('coldfleet.scope', '1', true);
+SELECT throws_ok(format('SELECT api.operation_get(%L)', operation_id), 'CF404', NULL, 'test_a_scope_does_not_see_operations_of_others')
+FROM fleet.operation LIMIT 1;
+
+SELECT * FROM finish();
+ROLLBACK;

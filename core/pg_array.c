@@ -43,7 +43,7 @@ static uint8_t *element(struct pg_array *a, size_t size)
 void pg_array_null(struct pg_array *a)
 {
 	put32(element(a, 0) - 4, UINT32_MAX);
-	a->nulls = true;
+	a->nulls++;
 }
 
 void pg_array_bool(struct pg_array *a, bool value)
@@ -107,12 +107,20 @@ static void append(struct pg_params *p, const char *value, size_t len, int forma
 void pg_params_array(struct pg_params *p, struct pg_array *a)
 {
 	put32(a->data, a->count > 0 ? 1 : 0);
-	put32(a->data + 4, a->nulls);
+	put32(a->data + 4, a->nulls > 0);
 	if (a->count == 0)
 		a->len = 12; /* an empty array has no dimension */
 	put32(a->data + 12, (uint32_t)a->count);
 	put32(a->data + 16, 1);
 	append(p, (const char *)a->data, a->len, 1);
+}
+
+void pg_params_array_or_null(struct pg_params *p, struct pg_array *a)
+{
+	if (a->nulls == a->count)
+		pg_params_null(p);
+	else
+		pg_params_array(p, a);
 }
 
 void pg_params_null(struct pg_params *p)

@@ -18,7 +18,7 @@ struct pg_array {
 	uint8_t *data;
 	size_t len, limit;
 	int32_t count;
-	bool nulls;
+	int32_t nulls; /* how many of them are NULL */
 };
 
 /* `count` elements with `bytes` of data in all (for fixed types: count * size suffices; more is not accepted). */
@@ -44,6 +44,8 @@ struct pg_params {
 
 /* Writes the final header of the array and appends it; the array lives as long as its arena. */
 void pg_params_array(struct pg_params *p, struct pg_array *a);
+/* The same, but NULL as a whole when no element has a value. */
+void pg_params_array_or_null(struct pg_params *p, struct pg_array *a);
 void pg_params_null(struct pg_params *p);
 void pg_params_text(struct pg_params *p, const char *text); /* borrowed */
 

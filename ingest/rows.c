@@ -80,9 +80,9 @@ static const struct {
 	{CH_POWER, PG_BOOL, 1},
 };
 
-static void channel_value(struct pg_array *a, enum pg_type type, const struct reading *reading, enum channel channel)
+void rows_append_channel(struct pg_array *a, enum pg_type type, const struct reading *reading, enum channel channel)
 {
-	if (!(reading->has & 1u << channel))
+	if (reading == NULL || !(reading->has & 1u << channel))
 		pg_array_null(a);
 	else if (type == PG_BOOL)
 		pg_array_bool(a, reading->boolean[channel - CH_NUMBERS]);
@@ -102,7 +102,8 @@ static void channel_params(struct pg_params *p, const struct rows *r, struct are
 		struct pg_array a =
 			pg_array_new(arena, channel_columns[c].type, r->count, r->count * channel_columns[c].size);
 		for (size_t i = 0; i < r->count; i++)
-			channel_value(&a, channel_columns[c].type, r->rows[i].reading, channel_columns[c].channel);
+			rows_append_channel(&a, channel_columns[c].type, r->rows[i].reading,
+					    channel_columns[c].channel);
 		pg_params_array(p, &a);
 	}
 }
@@ -135,20 +136,15 @@ static void key_params(struct pg_params *p, const struct rows *r, struct arena *
 
 static void flags_param(struct pg_params *p, const struct rows *r, struct arena *arena)
 {
-	bool any = false;
 	struct pg_array a = pg_array_new(arena, PG_INT2, r->count, r->count * 2);
 	for (size_t i = 0; i < r->count; i++) {
 		uint16_t flags = r->rows[i].reading->flags;
-		any |= flags != 0;
 		if (flags != 0)
 			pg_array_int2(&a, (int16_t)flags);
 		else
 			pg_array_null(&a);
 	}
-	if (any)
-		pg_params_array(p, &a);
-	else
-		pg_params_null(p);
+	pg_params_array_or_null(p, &a);
 }
 
 static void extra_param(struct pg_params *p, const struct rows *r, struct arena *arena)

@@ -36,4 +36,8 @@ size_t rows_advance_params(struct pg_params *p, const struct rows *r, const stru
 /* Parameters of ingest_quarantine. Returns the number of messages: with 0 there is nothing to send. */
 size_t rows_quarantine_params(struct pg_params *p, const struct batch *b, size_t from, size_t to, struct arena *arena);
 
+/* One channel of a reading as PG_BOOL, PG_FLOAT4 or PG_FLOAT8; NULL when there is no reading or it lacks the channel.
+ */
+void rows_append_channel(struct pg_array *a, enum pg_type type, const struct reading *reading, enum channel channel);
+
 #endif

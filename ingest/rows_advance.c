@@ -200,54 +200,31 @@ static struct advance gather(const struct rows *r, const struct batch *b, size_t
 static void number_param(struct pg_params *p, const struct advance *v, enum group g, enum channel c, enum pg_type type,
 			 struct arena *arena)
 {
-	bool any = false;
 	struct pg_array a = pg_array_new(arena, type, v->device_count, v->device_count * 8);
-	for (size_t i = 0; i < v->device_count; i++) {
-		const struct reading *r = v->devices[i].latest[g];
-		if (r == NULL || !(r->has & 1u << c)) {
-			pg_array_null(&a);
-			continue;
-		}
-		any = true;
-		if (type == PG_BOOL)
-			pg_array_bool(&a, r->boolean[c - CH_NUMBERS]);
-		else if (type == PG_FLOAT4)
-			pg_array_float4(&a, (float)r->number[c]);
-		else
-			pg_array_float8(&a, r->number[c]);
-	}
-	if (any)
-		pg_params_array(p, &a);
-	else
-		pg_params_null(p);
+	for (size_t i = 0; i < v->device_count; i++)
+		rows_append_channel(&a, type, v->devices[i].latest[g], c);
+	pg_params_array_or_null(p, &a);
 }
 
 static void time_param(struct pg_params *p, const struct advance *v, enum group g, struct arena *arena)
 {
-	bool any = false;
 	struct pg_array a = pg_array_new(arena, PG_TIMESTAMPTZ, v->device_count, v->device_count * 8);
 	for (size_t i = 0; i < v->device_count; i++) {
 		const struct reading *r = g < GROUPS ? v->devices[i].latest[g] : v->devices[i].newest;
-		any |= r != NULL;
 		if (r != NULL)
 			pg_array_time(&a, r->ts);
 		else
 			pg_array_null(&a);
 	}
-	if (any)
-		pg_params_array(p, &a);
-	else
-		pg_params_null(p);
+	pg_params_array_or_null(p, &a);
 }
 
 static void clock_params(struct pg_params *p, const struct advance *v, struct arena *arena)
 {
-	bool any = false;
 	struct pg_array offset = pg_array_new(arena, PG_FLOAT4, v->device_count, v->device_count * 4);
 	struct pg_array at = pg_array_new(arena, PG_TIMESTAMPTZ, v->device_count, v->device_count * 8);
 	for (size_t i = 0; i < v->device_count; i++) {
 		const struct device *d = &v->devices[i];
-		any |= d->has_clock;
 		if (d->has_clock) {
 			pg_array_float4(&offset, (float)((double)(d->clock - d->clock_at) / 1e6));
 			pg_array_time(&at, d->clock_at);
@@ -256,13 +233,8 @@ static void clock_params(struct pg_params *p, const struct advance *v, struct ar
 			pg_array_null(&at);
 		}
 	}
-	if (any) {
-		pg_params_array(p, &offset);
-		pg_params_array(p, &at);
-	} else {
-		pg_params_null(p);
-		pg_params_null(p);
-	}
+	pg_params_array_or_null(p, &offset);
+	pg_params_array_or_null(p, &at);
 }
 
 static void device_params(struct pg_params *p, const struct advance *v, struct arena *arena)

@@ -4,12 +4,17 @@
  * connection is. */
 #include "api/api.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "api/call.h"
 #include "api/cors.h"
+#include "api/oidc.h"
 #include "api/problem.h"
+#include "api/rate.h"
 #include "api/routes.h"
 #include "api/stream.h"
 #include "core/log.h"
@@ -18,7 +23,11 @@
 /* Statements in flight on one connection beyond which a request is better sent away than queued: two a request, at well
  * under a millisecond each. */
 #define IN_FLIGHT_MAX    512
-#define STATEMENTS_FIXED 2 /* that every call may begin with */
+#define STATEMENTS_FIXED 4 /* that calls begin with, or that no route names */
+
+/* Rows of refused logins. */
+#define REFUSALS_PER_SECOND 1
+#define REFUSALS_AT_ONCE    20
 
 struct api {
 	struct service *service;
@@ -28,6 +37,8 @@ struct api {
 	const struct statement **statements;
 	struct limits *limits;
 	const char *cors_origins;
+	struct oidc *oidc;
+	struct rate *refusals; /* rows of fleet.refused_login */
 	struct stream_source streams;
 	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
@@ -45,6 +56,8 @@ const struct metric_def api_metrics[M_ROWS] = {
 				 "TLS handshakes that failed or were too slow", NULL},
 	[M_RATE_LIMITED] = {"coldfleet_api_rate_limited_total", METRIC_COUNTER,
 			    "Requests refused because a token or an address asked too often", NULL},
+	[M_LOGINS_REFUSED] = {"coldfleet_api_logins_refused_total", METRIC_COUNTER,
+			      "Access tokens of an identity provider that did not hold", NULL},
 };
 
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
@@ -80,6 +93,8 @@ static size_t collect_statements(struct api *a)
 		abort();
 	a->statements[n++] = &stmt_api_begin;
 	a->statements[n++] = &stmt_api_idempotency;
+	a->statements[n++] = &stmt_api_begin_oidc;
+	a->statements[n++] = &stmt_api_refused_login;
 	for (size_t i = 0; i < route_count; i++) {
 		if (routes[i].statement != NULL)
 			a->statements[n++] = routes[i].statement;
@@ -115,6 +130,9 @@ struct api *api_new(struct service *s, const struct api_options *options)
 	a->part = service_part(s, "database");
 	a->limits = limits_new(&options->limits);
 	a->cors_origins = options->cors_origins;
+	a->oidc = options->oidc;
+	a->refusals = rate_new(REFUSALS_PER_SECOND, REFUSALS_AT_ONCE, 1);
+	call_use_oidc(a->oidc);
 	a->streams = (struct stream_source){.pick = pick, .arg = a, .max = (size_t)options->max_streams};
 	/* PostgreSQL gives up before we do, so that a slow statement costs an answer and not the connection. */
 	snprintf(a->setup, sizeof(a->setup), "SET statement_timeout = %ld; SET jit = off",
@@ -142,6 +160,7 @@ void api_free(struct api **ap)
 		return;
 	for (size_t i = 0; i < a->db_count; i++)
 		db_free(&a->db[i]);
+	rate_free(&a->refusals);
 	limits_free(&a->limits);
 	free(a->statements);
 	free(a->db);
@@ -149,14 +168,63 @@ void api_free(struct api **ap)
 	*ap = NULL;
 }
 
+static void on_noted(struct db *db, const PGresult *res, void *arg)
+{
+	(void)db, (void)res, (void)arg; /* the connection has logged what went wrong */
+}
+
+static void on_noted_commit(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
+{
+	(void)db, (void)ok, (void)sqlstate, (void)e, (void)arg;
+}
+
+/* Log and metric have every refusal, the table as many as a stranger cannot fill it with. */
+static void note_refusal(struct api *a, const struct http_request *r, enum jwt_fault fault, const char *detail)
+{
+	static const unsigned char all[RATE_KEY];
+	char address[INET6_ADDRSTRLEN] = "";
+	struct timespec now;
+	struct db *db = least_busy(a);
+	const struct in6_addr *from = http_from(r);
+	if (!IN6_IS_ADDR_UNSPECIFIED(from))
+		evutil_inet_ntop(AF_INET6, from, address, sizeof(address));
+	const char *const values[] = {jwt_fault_name(fault), detail, address[0] != '\0' ? address : NULL, http_id(r)};
+	const struct db_params params = {.count = 4, .values = values};
+	metric_add(service_metrics(a->service), M_LOGINS_REFUSED, 1);
+	log_warn("api", "request=%s login refused reason=%s from=%s", http_id(r), values[0], address);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (db != NULL && db_in_flight(db) < IN_FLIGHT_MAX &&
+	    rate_take(a->refusals, all, (double)now.tv_sec + (double)now.tv_nsec / 1e9).allowed &&
+	    db_query(db, &stmt_api_refused_login, &params, on_noted, a))
+		db_commit(db, on_noted_commit, a);
+}
+
+/* The token of an identity provider must hold; one of our own the database looks at. */
+static bool prove(struct api *a, const struct http_request *r, const unsigned char sha256[32], struct err *e)
+{
+	const char *token = strchr(http_field(r, HTTP_AUTHORIZATION), ' ');
+	enum jwt_fault fault;
+	token += strspn(token, " ");
+	if (a->oidc == NULL || !oidc_is_jwt(token) || oidc_prove(a->oidc, token, sha256, &fault, e))
+		return true;
+	if (e->code == ERR_UNAUTHORIZED)
+		note_refusal(a, r, fault, e->detail);
+	return false;
+}
+
 /* Before the database is asked. False: `r` has been answered. */
 static bool may_ask(struct api *a, struct http_request *r)
 {
 	unsigned char token[32];
+	struct err e = {0};
 	bool has_token = call_token(http_field(r, HTTP_AUTHORIZATION), token, NULL);
-	if (limits_allow(a->limits, r, has_token ? token : NULL))
+	if (!limits_allow(a->limits, r, has_token ? token : NULL)) {
+		metric_add(service_metrics(a->service), M_RATE_LIMITED, 1);
+		return false;
+	}
+	if (!has_token || prove(a, r, token, &e))
 		return true;
-	metric_add(service_metrics(a->service), M_RATE_LIMITED, 1);
+	http_problem_err(r, &e);
 	return false;
 }
 

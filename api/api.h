@@ -9,12 +9,14 @@
 #include "core/service.h"
 
 struct api;
+struct oidc;
 
 struct api_options {
 	const char *conninfo;
 	int64_t connections;
 	const char *cors_origins; /* "": no browser may call */
 	struct limits_options limits;
+	struct oidc *oidc; /* borrowed; NULL: only tokens that the database knows */
 	int64_t max_streams;
 	double request_timeout; /* seconds; bounds statements and the wait for their results too */
 };
@@ -28,6 +30,7 @@ enum api_metric {
 	M_TURNED_AWAY,
 	M_HANDSHAKES_FAILED,
 	M_RATE_LIMITED,
+	M_LOGINS_REFUSED,
 	M_ROWS
 };
 extern const struct metric_def api_metrics[M_ROWS];

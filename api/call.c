@@ -11,11 +11,13 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
+#include "api/oidc.h"
 #include "api/problem.h"
+#include "api/url.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
-#define TOKEN_MAX       256
+#define TOKEN_MAX       JWT_MAX
 #define KEY_MAX         255 /* of Idempotency-Key */
 #define ANSWERED_BEFORE "CF208"
 
@@ -229,9 +231,28 @@ static void on_commit(struct db *db, bool ok, const char *sqlstate, const struct
 
 /* ---- the segment ---- */
 
+static struct oidc *proved;
+
+void call_use_oidc(struct oidc *o)
+{
+	proved = o;
+}
+
+static bool begin_oidc(struct db *db, const struct oidc_identity *who, const char *role, const char *request_id,
+		       db_result_cb *cb, void *arg)
+{
+	const char *const values[] = {who->subject, who->role, who->groups[0] != '\0' ? who->groups : NULL, role,
+				      request_id};
+	const struct db_params params = {.count = 5, .values = values};
+	return db_query(db, &stmt_api_begin_oidc, &params, cb, arg);
+}
+
 bool call_begin(struct db *db, const unsigned char sha256[32], const char *role, const char *request_id,
 		db_result_cb *cb, void *arg)
 {
+	const struct oidc_identity *who = oidc_who(proved, sha256);
+	if (who != NULL)
+		return begin_oidc(db, who, role, request_id, cb, arg);
 	const char *const values[] = {(const char *)sha256, role, request_id};
 	const int lengths[] = {32, 0, 0}, formats[] = {1, 0, 0};
 	const struct db_params params = {.count = 3, .values = values, .lengths = lengths, .formats = formats};
@@ -264,6 +285,7 @@ struct brought {
 	const char *key;      /* Idempotency-Key of a POST; NULL: none */
 	const char *if_match; /* NULL: none, or the route does not look at it */
 	const char *body;     /* ends with NUL; borrowed from the request; "" without one */
+	const char *format;   /* of a body of rows */
 };
 
 static bool is_printable(const char *text, size_t min, size_t max)
@@ -275,19 +297,47 @@ static bool is_printable(const char *text, size_t min, size_t max)
 	return len >= min && len <= max;
 }
 
-static bool take_body(struct http_request *r, const struct route *route, struct brought *b, struct err *e)
+static const char *whole_body(struct http_request *r)
 {
 	struct evbuffer *body = http_body(r);
-	size_t len = evbuffer_get_length(body);
+	evbuffer_add(body, "", 1);
+	const char *bytes = (const char *)evbuffer_pullup(body, -1);
+	if (bytes == NULL)
+		abort();
+	return bytes;
+}
+
+/* Rows are looked at by the database, one by one; here only that they are text. */
+static bool take_rows(struct http_request *r, struct brought *b, struct err *e)
+{
+	static const struct {
+		const char *media, *format;
+	} rows_table[] = {{"application/x-ndjson", "ndjson"}, {"text/csv", "csv"}};
+	const char *type = http_field(r, HTTP_CONTENT_TYPE);
+	size_t len = evbuffer_get_length(http_body(r));
+	for (size_t i = 0; type != NULL && i < sizeof(rows_table) / sizeof(rows_table[0]); i++)
+		if (strcspn(type, "; \t") == strlen(rows_table[i].media) &&
+		    strncasecmp(type, rows_table[i].media, strlen(rows_table[i].media)) == 0)
+			b->format = rows_table[i].format;
+	if (b->format == NULL)
+		return err_set(e, ERR_MEDIA, "Content-Type: expected application/x-ndjson or text/csv");
+	b->body = whole_body(r);
+	if (strlen(b->body) != len || !url_is_utf8(b->body, len))
+		return err_set(e, ERR_REQUEST, "the body is not UTF-8 text");
+	return true;
+}
+
+static bool take_body(struct http_request *r, const struct route *route, struct brought *b, struct err *e)
+{
+	size_t len = evbuffer_get_length(http_body(r));
 	b->body = "";
+	if (route->rows)
+		return take_rows(r, b, e);
 	if (route->fields == NULL)
 		return len == 0 || err_set(e, ERR_REQUEST, "%s takes no body here, got %zu bytes", http_method(r), len);
 	if (!fields_media(http_field(r, HTTP_CONTENT_TYPE), strcmp(route->method, "PATCH") == 0, e))
 		return false;
-	evbuffer_add(body, "", 1);
-	b->body = (const char *)evbuffer_pullup(body, -1);
-	if (b->body == NULL)
-		abort();
+	b->body = whole_body(r);
 	return fields_check(route->fields, route->field_count, b->body, len, e);
 }
 
@@ -312,7 +362,9 @@ static int send_all(struct db *db, const struct route_match *m, const struct bro
 {
 	struct call_params p = {.db = {.count = (int)m->route->param_count, .values = p.value}};
 	memcpy(p.value, m->value, sizeof(m->value[0]) * m->route->param_count);
-	if (m->route->fields != NULL)
+	if (m->route->rows)
+		p.value[p.db.count++] = b->format;
+	if (m->route->fields != NULL || m->route->rows)
 		p.value[p.db.count++] = b->body;
 	if (m->route->if_match)
 		p.value[p.db.count++] = b->if_match;

@@ -21,6 +21,10 @@ void call_run(struct db *db, struct http_request *r, const struct route_match *m
 /* The token of an Authorization field ("Bearer TOKEN") as SHA-256. ERR_UNAUTHORIZED when there is none. */
 bool call_token(const char *authorization, unsigned char sha256[32], struct err *e);
 
+/* Whom calls may be opened for besides the tokens that the database knows; borrowed, NULL: nobody. */
+struct oidc;
+void call_use_oidc(struct oidc *o);
+
 /* Sends the proof that opens a segment. False: nothing was sent. */
 bool call_begin(struct db *db, const unsigned char sha256[32], const char *role, const char *request_id,
 		db_result_cb *cb, void *arg);

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/cors.h"
+#include "api/oidc.h"
 #include "api/tls.h"
 #include "core/log.h"
 
@@ -15,12 +16,16 @@ struct values {
 	int64_t connections, max_streams;
 	double request_timeout, idle_timeout;
 	int64_t max_connections, max_connections_per_address;
-	int64_t max_header_bytes, max_body_bytes;
+	int64_t max_header_bytes, max_body_bytes, max_import_bytes;
 	char tls_cert[CONFIG_TEXT_MAX], tls_key[CONFIG_TEXT_MAX], tls_client_ca[CONFIG_TEXT_MAX];
 	double handshake_timeout;
 	bool reuse_port;
 	char cors_origins[CONFIG_TEXT_MAX];
 	struct limits_options limits;
+	char oidc_issuer[CONFIG_TEXT_MAX], oidc_audience[CONFIG_TEXT_MAX], oidc_algorithms[CONFIG_TEXT_MAX];
+	char oidc_token_type[CONFIG_TEXT_MAX], oidc_jwks[CONFIG_TEXT_MAX], oidc_ca[CONFIG_TEXT_MAX];
+	char oidc_roles_claim[CONFIG_TEXT_MAX], oidc_roles[CONFIG_TEXT_MAX], oidc_groups_claim[CONFIG_TEXT_MAX];
+	double oidc_refresh;
 };
 
 #define ROW(name, type, fallback, min, max, reload, help)                                                              \
@@ -53,6 +58,19 @@ static const struct config_item items[] = {
 	LIMIT(rate_per_address, per_address, "0", 0,
 	      "requests a second of one IP address (IPv6: /64), 0: no limit; a proxy on this machine is one address"),
 	LIMIT(burst_per_address, address_burst, "2000", 1, "requests of one address at once"),
+	ITEM(oidc_issuer, CONFIG_TEXT, "", 0, 0,
+	     "identity provider whose access tokens are taken: their `iss`; empty: none are"),
+	ITEM(oidc_audience, CONFIG_TEXT, "", 0, 0, "what their `aud` must name"),
+	ITEM(oidc_algorithms, CONFIG_TEXT, "RS256,ES256", 0, 0, "how they may be signed"),
+	ITEM(oidc_token_type, CONFIG_TEXT, "at+jwt", 0, 0, "their `typ`: at+jwt (RFC 9068), or JWT"),
+	ITEM(oidc_jwks, CONFIG_TEXT, "", 0, 0, "its keys, a JWK set: the path of a file, or https://…"),
+	ITEM(oidc_ca, CONFIG_TEXT, "", 0, 0, "PEM file of the CA for that URL; empty: those of the system"),
+	ITEM(oidc_refresh, CONFIG_SECONDS, "10m", 1, 86400, "how often the keys are read again"),
+	ITEM(oidc_roles_claim, CONFIG_TEXT, "roles", 0, 0, "claim that decides the role; a dot goes into an object"),
+	ITEM(oidc_roles, CONFIG_TEXT, "", 0, 0,
+	     "what it must have for which role: value=role, with commas between; the first one that fits counts"),
+	ITEM(oidc_groups_claim, CONFIG_TEXT, "", 0, 0,
+	     "claim with names of groups of devices, the scope; empty: all devices"),
 	ITEM(handshake_timeout, CONFIG_SECONDS, "5s", 0.1, 60, "for a whole TLS handshake"),
 	{"api.database", CONFIG_TEXT, offsetof(struct values, database), "dbname=coldfleet user=coldfleet_api", 0, 0,
 	 false, true, "libpq connection string or URI"},
@@ -69,6 +87,7 @@ static const struct config_item items[] = {
 	     "connections of one IP address, 0: no limit; a proxy on this machine is one address"),
 	ITEM(max_header_bytes, CONFIG_BYTES, "16KiB", 256, 1 << 20, "request line and header fields together"),
 	ITEM(max_body_bytes, CONFIG_BYTES, "1MiB", 0, 1 << 30, "body of a request"),
+	ITEM(max_import_bytes, CONFIG_BYTES, "24MiB", 0, 1 << 30, "body of an import of devices"),
 };
 
 static const struct service_spec spec = {
@@ -86,11 +105,30 @@ static struct tls_options tls_options_of(const struct values *v)
 	return (struct tls_options){.cert = v->tls_cert, .key = v->tls_key, .client_ca = v->tls_client_ca};
 }
 
+static struct oidc_options oidc_options_of(const struct values *v)
+{
+	return (struct oidc_options){.issuer = v->oidc_issuer,
+				     .audience = v->oidc_audience,
+				     .algorithms = v->oidc_algorithms,
+				     .type = v->oidc_token_type,
+				     .jwks = v->oidc_jwks,
+				     .ca = v->oidc_ca,
+				     .refresh = v->oidc_refresh,
+				     .roles_claim = v->oidc_roles_claim,
+				     .roles = v->oidc_roles,
+				     .groups_claim = v->oidc_groups_claim};
+}
+
 static struct http_options http_options_of(const struct values *v)
 {
 	size_t head = (size_t)v->max_header_bytes;
 	return (struct http_options){
-		.limits = {.target = head / 2, .head = head, .fields = 64, .body = (uint64_t)v->max_body_bytes},
+		.limits = {.target = head / 2,
+			   .head = head,
+			   .fields = 64,
+			   .body = (uint64_t)v->max_body_bytes,
+			   .large_path = "/v1/devices:import",
+			   .large_body = (uint64_t)v->max_import_bytes},
 		.reuse_port = v->reuse_port,
 		.handshake_timeout = v->handshake_timeout,
 		.request_timeout = v->request_timeout,
@@ -105,7 +143,8 @@ struct daemon {
 	const struct values *values;
 	struct service *service;
 	struct http_server *http;
-	struct tls *tls; /* NULL: clear text */
+	struct tls *tls;   /* NULL: clear text */
+	struct oidc *oidc; /* NULL: no identity provider */
 };
 
 static void on_http_stopped(void *arg)
@@ -127,6 +166,8 @@ static void on_reload(void *arg)
 	const struct tls_options options = tls_options_of(d->values);
 	if (d->tls != NULL && !tls_load(d->tls, &options, &e))
 		log_error("api", "the certificate in use stays: %s", e.detail);
+	if (d->oidc != NULL)
+		oidc_reload(d->oidc);
 }
 
 /* Neither certificate nor key: clear text, and nothing to do. */
@@ -138,6 +179,15 @@ static bool start_tls(struct daemon *d, struct err *e)
 		       err_set(e, ERR_CONFIG, "tls_client_ca without tls_cert and tls_key");
 	d->tls = tls_new(&options, e);
 	return d->tls != NULL;
+}
+
+static bool start_oidc(struct daemon *d, struct err *e)
+{
+	const struct oidc_options options = oidc_options_of(d->values);
+	if (options.issuer[0] == '\0')
+		return true;
+	d->oidc = oidc_new(service_base(d->service), &options, e);
+	return d->oidc != NULL;
 }
 
 int main(int argc, char **argv)
@@ -154,17 +204,18 @@ int main(int argc, char **argv)
 	if (start != SERVICE_RUN)
 		return start == SERVICE_EXIT_OK ? 0 : 2;
 	struct http_options http = http_options_of(&values);
-	const struct api_options options = {.conninfo = values.database,
-					    .connections = values.connections,
-					    .max_streams = values.max_streams,
-					    .cors_origins = values.cors_origins,
-					    .limits = values.limits,
-					    .request_timeout = values.request_timeout};
-	if (!cors_check(values.cors_origins, &e) || !start_tls(&d, &e)) {
+	struct api_options options = {.conninfo = values.database,
+				      .connections = values.connections,
+				      .max_streams = values.max_streams,
+				      .cors_origins = values.cors_origins,
+				      .limits = values.limits,
+				      .request_timeout = values.request_timeout};
+	if (!cors_check(values.cors_origins, &e) || !start_tls(&d, &e) || !start_oidc(&d, &e)) {
 		log_error("api", "%s", e.detail);
 		goto out;
 	}
 	http.tls = d.tls;
+	options.oidc = d.oidc;
 	api = api_new(d.service, &options);
 	d.http = http_server_new(service_base(d.service), values.listen, &http, api_handle, api, &e);
 	if (d.http == NULL) {
@@ -178,6 +229,7 @@ int main(int argc, char **argv)
 out:
 	http_server_free(&d.http);
 	api_free(&api);
+	oidc_free(&d.oidc);
 	tls_free(&d.tls);
 	service_free(&d.service);
 	return status;

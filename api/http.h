@@ -46,7 +46,7 @@ typedef void http_handler(struct http_request *r, void *arg);
 /* `where` as in core/listen.h. */
 struct http_server *http_server_new(struct event_base *base, const char *where, const struct http_options *options,
 				    http_handler *handler, void *arg, struct err *e);
-/* Takes no new connection, finishes the requests in flight and those that come within half a second on connections
+/* Takes no new connection, finishes the requests in flight and those that come within two seconds on connections
  * that are there, then calls `done` once. */
 void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg);
 /* Breaks what is left. Nobody may answer a request after this. */

@@ -31,7 +31,7 @@ enum conn_state {
 
 #define WRITE_AT_ONCE  (256 * 1024)
 #define LINGER_SECONDS 2.0
-#define DRAIN_SECONDS  0.5 /* for a request that is on its way while the server stops */
+#define DRAIN_SECONDS  2.0 /* for a request that is on its way while the server stops */
 #define LINGER_BYTES   (256 * 1024)
 #define LOW_WATER      (64 * 1024) /* of a long answer: what the client takes while the next piece is made */
 

@@ -29,7 +29,7 @@ static int complain(const struct ctl *ctl, const struct err *e)
 	free(id);
 	for (size_t i = 0; i < sizeof(exit_table) / sizeof(exit_table[0]); i++)
 		if (exit_table[i].code == e->code)
-			return exit_table[i].status;
+			return (int)exit_table[i].status;
 	return CTL_FAILED;
 }
 

@@ -108,7 +108,7 @@ def fuzz():
     tree = ROOT / "build" / "fuzz"
     yield Step("build-fuzz", ["sh", "-ec", f'test -f "{tree}/build.ninja" || cmake -S "{ROOT}" -B "{tree}" -G Ninja '
                               f'-DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug '
-                              f'-DCOLDFLEET_SANITIZE=ON -DCOLDFLEET_FUZZ=ON; ninja -C "{tree}"'], whole, {})
+                              f'-DCOLDFLEET_SANITIZE=ON -DCOLDFLEET_FUZZ=ON; ninja -C "{tree}" tests/fuzz/all'], whole, {})
     for source in tracked("tests/fuzz/fuzz_*.c"):
         name = Path(source).stem
         grown, kept = OUT / "corpus" / name, ROOT / "tests" / "fuzz" / "corpus" / name

@@ -33,6 +33,7 @@ enum conn_state {
 #define LINGER_SECONDS 2.0
 #define DRAIN_SECONDS  2.0 /* for a request that is on its way while the server stops */
 #define LINGER_BYTES   (256 * 1024)
+#define STOP_SECONDS   5           /* for a long answer that is on its way while the server stops */
 #define LOW_WATER      (64 * 1024) /* of a long answer: what the client takes while the next piece is made */
 
 #define TO(state) (1u << (state))
@@ -188,16 +189,25 @@ void http_conn_answer(struct http_conn *c, struct evbuffer *answer)
 	bufferevent_write_buffer(c->bev, answer);
 }
 
+static void conn_stop_stream(struct http_conn *c)
+{
+	c->ending = true;
+	evtimer_add(c->timer, &(struct timeval){.tv_sec = STOP_SECONDS});
+}
+
 void http_conn_stream_begin(struct http_conn *c, struct evbuffer *head)
 {
 	conn_enter(c, CONN_STREAMING);
+	if (c->server->listener == NULL)
+		conn_stop_stream(c);
 	bufferevent_setwatermark(c->bev, EV_WRITE, LOW_WATER, 0);
 	bufferevent_write_buffer(c->bev, head);
 }
 
 void http_conn_stream_write(struct http_conn *c, struct evbuffer *piece)
 {
-	conn_deadline(c);
+	if (!c->ending)
+		conn_deadline(c);
 	if (evbuffer_get_length(piece) > 0)
 		bufferevent_write_buffer(c->bev, piece);
 	else
@@ -246,7 +256,8 @@ static void on_written(struct bufferevent *bev, void *arg)
 	struct http_conn *c = arg;
 	(void)bev;
 	if (c->state == CONN_STREAMING) {
-		evtimer_del(c->timer); /* who makes the next piece has deadlines of his own */
+		if (!c->ending)
+			evtimer_del(c->timer); /* who makes the next piece has deadlines of his own */
 		stream_wanted(c->request);
 		return;
 	}
@@ -387,6 +398,8 @@ void http_conn_stop(struct http_conn *c)
 	c->last = true;
 	if (c->state == CONN_IDLE)
 		conn_deadline(c);
+	else if (c->state == CONN_STREAMING)
+		conn_stop_stream(c);
 	else if (c->state == CONN_LINGERING)
 		conn_close(c);
 }

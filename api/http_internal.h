@@ -84,6 +84,7 @@ struct http_conn {
 	struct event *timer; /* the deadline of the state */
 	unsigned state;      /* enum conn_state of http_conn.c */
 	bool eof;            /* the client has said all that it will say */
+	bool ending;         /* the server stops: a long answer has a deadline for all of it */
 	bool last;           /* no request after this one */
 	struct http_head head;
 	struct timeval started;       /* first byte of the request */

@@ -4,6 +4,7 @@ may see some devices only, tried against every row of the route table."""
 
 import json
 import re
+import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -315,3 +316,14 @@ def test_form_is_chosen_by_accept_and_by_format(api, long_device):
         assert b"Content-Type: " + kind in answer, answer[:300]
     assert server.status("/v1/devices/long-1/readings?format=csv&limit=3") == 422
     assert server.status("/v1/devices/nobody/readings?format=csv") == 404
+
+
+def test_stop_lets_a_long_answer_end_and_does_not_wait_for_ever(api, long_device):
+    server = api()
+    with asked(server) as slow, asked(server) as reader:
+        for s in (slow, reader):
+            assert s.recv(1, socket.MSG_PEEK) == b"H"
+        server.process.send_signal(signal.SIGTERM)
+        assert read_all(reader).endswith(b"0\r\n\r\n")
+        assert server.process.wait(20 * PATIENCE) == 0
+        assert not read_all(slow).endswith(b"0\r\n\r\n")

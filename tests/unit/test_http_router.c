@@ -75,6 +75,59 @@ static void test_known_path_with_another_method_lists_what_it_allows(void **stat
 	assert_string_equal(match.allow, "DELETE");
 }
 
+static void test_literal_end_of_a_segment_is_not_part_of_its_value(void **state)
+{
+	(void)state;
+	static const struct param id[] = {{"id", PARAM_PATH, PARAM_INT, 1, 9, NULL, "", NULL}};
+	static const struct route acts[] = {
+		{.method = "GET", .path = "/v1/things/{id}", .params = id, .param_count = 1},
+		{.method = "POST", .path = "/v1/things/{id}:redo", .params = id, .param_count = 1},
+		{.method = "POST", .path = "/v1/things:import"},
+	};
+	static const struct {
+		const char *target;
+		enum err_code code;
+		size_t row;
+	} rows[] = {
+		{"/v1/things/5:redo", ERR_NONE, 1},       {"/v1/things:import", ERR_NONE, 2},
+		{"/v1/things/:redo", ERR_METHOD, 0},      {"/v1/things/5:undo", ERR_METHOD, 0},
+		{"/v1/things/5:redo/", ERR_NOT_FOUND, 0}, {"/v1/things/x:redo", ERR_INVALID, 0},
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct err e = {0};
+		route_find(acts, COUNT(acts), "POST", rows[i].target, &match, &e);
+		if (e.code != rows[i].code || (e.code == ERR_NONE && match.route != &acts[rows[i].row]))
+			fail_msg("%s: %d %s", rows[i].target, (int)e.code, e.detail);
+	}
+}
+
+static void test_words_and_texts_are_held_against_their_bounds(void **state)
+{
+	(void)state;
+	static const struct param params[] = {
+		{.name = "form", .in = PARAM_QUERY, .type = PARAM_WORD, .words = "json,csv"},
+		{.name = "why", .in = PARAM_QUERY, .type = PARAM_TEXT, .min = 1, .max = 3},
+	};
+	static const struct route one[] = {{.method = "GET", .path = "/a", .params = params, .param_count = 2}};
+	static const struct {
+		const char *target;
+		enum err_code code;
+	} rows[] = {
+		{"/a?form=csv&why=%C3%A4%C3%A4%C3%A4", ERR_NONE},
+		{"/a?form=cs", ERR_INVALID},
+		{"/a?form=json,csv", ERR_INVALID},
+		{"/a?form=", ERR_INVALID},
+		{"/a?why=", ERR_INVALID},
+		{"/a?why=aaaa", ERR_INVALID},
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct err e = {0};
+		route_find(one, 1, "GET", rows[i].target, &match, &e);
+		if (e.code != rows[i].code)
+			fail_msg("%s: %d %s", rows[i].target, (int)e.code, e.detail);
+	}
+}
+
 static void test_near_misses_of_a_path_are_not_found(void **state)
 {
 	(void)state;
@@ -119,15 +172,26 @@ static void test_parameters_are_refused_by_what_is_wrong_with_them(void **state)
 		const char *target;
 		enum err_code code;
 	} rows[] = {
-		{"/v1/things?limt=3", ERR_REQUEST},           {"/v1/things?limit=3&limit=3", ERR_REQUEST},
-		{"/v1/things?limit=%3", ERR_REQUEST},         {"/v1/things?cursor=a+b", ERR_REQUEST},
-		{"/v1/things?cursor=", ERR_REQUEST},          {"/v1/things?limit=3&", ERR_REQUEST},
-		{"/v1/things?&limit=3", ERR_REQUEST},         {"/v1/things?=3", ERR_REQUEST},
-		{"/v1/things?limit=%00", ERR_REQUEST},        {"/v1/things?cursor=%ff", ERR_REQUEST},
-		{"/v1/things/a?serial=b", ERR_REQUEST},       {"/v1/things?limit", ERR_INVALID},
-		{"/v1/things?limit=0", ERR_INVALID},          {"/v1/things?limit=1001", ERR_INVALID},
-		{"/v1/things?limit=1e3", ERR_INVALID},        {"/v1/things?limit=99999999999999999999", ERR_INVALID},
-		{"/v1/things/a?from=yesterday", ERR_INVALID}, {"/v1/things/%20", ERR_INVALID},
+		{"/v1/things?limt=3", ERR_REQUEST},
+		{"/v1/things?limit=3&limit=3", ERR_REQUEST},
+		{"/v1/things?limit=%3", ERR_REQUEST},
+		{"/v1/things?cursor=a+b", ERR_REQUEST},
+		{"/v1/things?cursor=", ERR_REQUEST},
+		{"/v1/things?limit=3&", ERR_REQUEST},
+		{"/v1/things?&limit=3", ERR_REQUEST},
+		{"/v1/things?=3", ERR_REQUEST},
+		{"/v1/things?limit=%00", ERR_REQUEST},
+		{"/v1/things?cursor=%ff", ERR_REQUEST},
+		{"/v1/things/a?serial=b", ERR_REQUEST},
+		{"/v1/things?limit", ERR_INVALID},
+		{"/v1/things?limit=0", ERR_INVALID},
+		{"/v1/things?limit=1001", ERR_INVALID},
+		{"/v1/things?limit=1e3", ERR_INVALID},
+		{"/v1/things?limit=99999999999999999999", ERR_INVALID},
+		{"/v1/things?limit=9223372036854775808", ERR_INVALID},
+		{"/v1/things?limit=-9223372036854775809", ERR_INVALID},
+		{"/v1/things/a?from=yesterday", ERR_INVALID},
+		{"/v1/things/%20", ERR_INVALID},
 	};
 	for (size_t i = 0; i < COUNT(rows); i++)
 		if (find("GET", rows[i].target) != rows[i].code)
@@ -146,8 +210,11 @@ static void test_times_are_rfc_3339_with_an_offset(void **state)
 {
 	(void)state;
 	static const char *const good[] = {"2026-11-22T08:00:00Z", "2024-02-29T23:59:59.123456+05:30",
-					   "1970-01-01T00:00:00-00:00", "2000-02-29T00:00:00.5Z"};
+					   "1970-01-01T00:00:00-00:00", "2000-02-29T00:00:00.5Z",
+					   "2026-11-22T08:00:00-15:59"};
 	static const char *const bad[] = {"",
+					  "2026-11-22T08:00:00+16:00",
+					  "2026-11-22T08:00:00-23:59",
 					  "2026-11-22",
 					  "2026-11-22T08:00:00",
 					  "2026-11-22 08:00:00Z",
@@ -214,6 +281,8 @@ int main(void)
 		cmocka_unit_test(test_path_and_method_pick_the_row),
 		cmocka_unit_test(test_get_route_answers_head),
 		cmocka_unit_test(test_known_path_with_another_method_lists_what_it_allows),
+		cmocka_unit_test(test_literal_end_of_a_segment_is_not_part_of_its_value),
+		cmocka_unit_test(test_words_and_texts_are_held_against_their_bounds),
 		cmocka_unit_test(test_near_misses_of_a_path_are_not_found),
 		cmocka_unit_test(test_escaped_slash_stays_inside_its_segment),
 		cmocka_unit_test(test_absent_parameters_get_their_fallback_or_null),

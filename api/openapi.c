@@ -12,7 +12,6 @@
 #include "api/openapi_schema.h"
 
 #define PROBLEM_TYPE "urn:coldfleet:problem:"
-#define MADE(json)   ((json) != NULL ? (json) : (abort(), NULL)) /* only without memory */
 
 /* Errors that clients see, by status; `anywhere`: before a request has reached an operation. */
 static const struct refusal {
@@ -49,6 +48,14 @@ static const struct refusal {
 };
 #define REFUSALS (sizeof(refusal_table) / sizeof(refusal_table[0]))
 
+/* Without memory there is nothing to say. */
+static json_t *made(json_t *json)
+{
+	if (json == NULL)
+		abort();
+	return json;
+}
+
 static void put(json_t *object, const char *name, json_t *value)
 {
 	if (json_object_set_new(object, name, value) != 0)
@@ -63,7 +70,7 @@ static void append(json_t *array, json_t *value)
 
 static json_t *ref(const char *kind, const char *name)
 {
-	return MADE(json_pack("{s:s++}", "$ref", "#/components/", kind, name));
+	return made(json_pack("{s:s++}", "$ref", "#/components/", kind, name));
 }
 
 static const char *status_name(int status, char name[12])
@@ -133,10 +140,10 @@ static bool read_answers(const struct answers_file *files, size_t count, json_t 
 
 static json_t *problem_types(const struct refusal *f)
 {
-	json_t *types = MADE(json_array());
+	json_t *types = made(json_array());
 	for (int code = f->code == ERR_NONE ? ERR_CODES : ERR_INTERNAL; code < ERR_CODES; code++) {
 		const struct err_http *h = err_http((enum err_code)code);
-		json_t *type = MADE(json_sprintf(PROBLEM_TYPE "%s", h->slug));
+		json_t *type = made(json_sprintf(PROBLEM_TYPE "%s", h->slug));
 		bool known = h->status != f->status;
 		for (size_t i = 0; i < json_array_size(types); i++)
 			known = known || json_equal(json_array_get(types, i), type);
@@ -145,7 +152,7 @@ static json_t *problem_types(const struct refusal *f)
 		json_decref(type);
 	}
 	if (f->slug != NULL)
-		append(types, MADE(json_sprintf(PROBLEM_TYPE "%s", f->slug)));
+		append(types, made(json_sprintf(PROBLEM_TYPE "%s", f->slug)));
 	return types;
 }
 
@@ -153,18 +160,18 @@ static json_t *problem_response(const struct refusal *f)
 {
 	const struct err_http *h = err_http(f->code);
 	json_t *example =
-		MADE(json_pack("{s:s+,s:s,s:i,s:s,s:s}", "type", PROBLEM_TYPE, f->slug != NULL ? f->slug : h->slug,
+		made(json_pack("{s:s+,s:s,s:i,s:s,s:s}", "type", PROBLEM_TYPE, f->slug != NULL ? f->slug : h->slug,
 			       "title", f->slug != NULL ? f->slug : h->title, "status", f->status, "detail", f->when,
 			       "instance", "urn:coldfleet:request:6d1f0c2e-2a"));
-	json_t *schema = MADE(json_pack("{s:[o,{s:{s:{s:i},s:{s:o}}}]}", "allOf", ref("schemas/", "Problem"),
+	json_t *schema = made(json_pack("{s:[o,{s:{s:{s:i},s:{s:o}}}]}", "allOf", ref("schemas/", "Problem"),
 					"properties", "status", "const", f->status, "type", "enum", problem_types(f)));
-	return MADE(json_pack("{s:s,s:{s:{s:o,s:o}}}", "description", f->when, "content", "application/problem+json",
+	return made(json_pack("{s:s,s:{s:{s:o,s:o}}}", "description", f->when, "content", "application/problem+json",
 			      "schema", schema, "example", example));
 }
 
 static json_t *problem_schema(void)
 {
-	return MADE(json_pack("{s:s,s:s,s:[s,s,s,s,s],s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s,s:s},s:{s:s,s:s}}}", "type",
+	return made(json_pack("{s:s,s:s,s:[s,s,s,s,s],s:{s:{s:s},s:{s:s},s:{s:s},s:{s:s,s:s},s:{s:s,s:s}}}", "type",
 			      "object", "description", "RFC 9457", "required", "type", "title", "status", "detail",
 			      "instance", "properties", "type", "type", "string", "title", "type", "string", "status",
 			      "type", "integer", "detail", "type", "string", "description",
@@ -231,25 +238,25 @@ static const struct {
 
 static json_t *response_headers(const json_t *names)
 {
-	json_t *headers = MADE(json_object());
+	json_t *headers = made(json_object());
 	for (size_t i = 0; i < json_array_size(names); i++)
 		for (size_t k = 0; k < sizeof(header_table) / sizeof(header_table[0]); k++)
 			if (strcmp(header_table[k].name, json_string_value(json_array_get(names, i))) == 0)
 				put(headers, header_table[k].name,
-				    MADE(json_pack("{s:s,s:{s:s}}", "description", header_table[k].help, "schema",
+				    made(json_pack("{s:s,s:{s:s}}", "description", header_table[k].help, "schema",
 						   "type", "string")));
 	return headers;
 }
 
 static json_t *response_content(const struct route *r, const json_t *answer)
 {
-	json_t *content = MADE(json_object()), *media = json_object_get(answer, "media");
+	json_t *content = made(json_object()), *media = json_object_get(answer, "media");
 	json_t *schema = json_object_get(answer, "schema"), *example = json_object_get(answer, "example");
 	if (schema != NULL)
 		put(content, media != NULL ? json_string_value(media) : "application/json",
-		    MADE(json_pack("{s:O,s:O*}", "schema", schema, "example", example)));
+		    made(json_pack("{s:O,s:O*}", "schema", schema, "example", example)));
 	for (size_t i = 0; i < r->stream_count; i++)
-		put(content, r->streams[i].media, MADE(json_pack("{s:{s:s}}", "schema", "type", "string")));
+		put(content, r->streams[i].media, made(json_pack("{s:{s:s}}", "schema", "type", "string")));
 	return content;
 }
 
@@ -273,7 +280,7 @@ static void put_answers(json_t *responses, const struct route *r, const json_t *
 	json_t *answer, *answers = json_object_get(said, "answers");
 	json_object_foreach(answers, status, answer)
 	{
-		json_t *response = MADE(json_pack("{s:O*}", "description", json_object_get(answer, "description")));
+		json_t *response = made(json_pack("{s:O*}", "description", json_object_get(answer, "description")));
 		if (json_object_get(answer, "headers") != NULL)
 			put(response, "headers", response_headers(json_object_get(answer, "headers")));
 		json_t *content = response_content(r, answer);
@@ -283,18 +290,18 @@ static void put_answers(json_t *responses, const struct route *r, const json_t *
 		put(responses, status, response);
 		if (is_get(r) && names_etag(answer))
 			put(responses, "304",
-			    MADE(json_pack("{s:s}", "description", "it is as If-None-Match says: no body")));
+			    made(json_pack("{s:s}", "description", "it is as If-None-Match says: no body")));
 	}
 	if (answers == NULL)
 		put(responses, "200",
-		    MADE(json_pack("{s:s,s:o}", "description", r->summary, "content", response_content(r, NULL))));
+		    made(json_pack("{s:s,s:o}", "description", r->summary, "content", response_content(r, NULL))));
 }
 
 /* ---- operations ---- */
 
 static json_t *parameters(const struct route *r, bool etag)
 {
-	json_t *all = MADE(json_array());
+	json_t *all = made(json_array());
 	for (size_t i = 0; i < r->param_count; i++)
 		append(all, openapi_param(&r->params[i]));
 	if (r->if_match)
@@ -309,31 +316,31 @@ static json_t *parameters(const struct route *r, bool etag)
 static json_t *request_body(const struct route *r, const json_t *said)
 {
 	json_t *schema = openapi_fields(r->fields, r->field_count);
-	json_t *content = MADE(json_object());
-	json_t *entry = MADE(json_pack("{s:o,s:O*}", "schema", schema, "example", json_object_get(said, "body")));
+	json_t *content = made(json_object());
+	json_t *entry = made(json_pack("{s:o,s:O*}", "schema", schema, "example", json_object_get(said, "body")));
 	if (strcmp(r->method, "PATCH") == 0)
-		put(content, "application/merge-patch+json", MADE(json_deep_copy(entry)));
+		put(content, "application/merge-patch+json", made(json_deep_copy(entry)));
 	put(content, "application/json", entry);
-	return MADE(json_pack("{s:b,s:o}", "required", 1, "content", content));
+	return made(json_pack("{s:b,s:o}", "required", 1, "content", content));
 }
 
 static json_t *description(const struct route *r)
 {
-	return r->role == NULL                  ? MADE(json_string("No token needed."))
-	       : strcmp(r->role, "viewer") == 0 ? MADE(json_string("Any token."))
-						: MADE(json_sprintf("A token with the role %s or admin.", r->role));
+	return r->role == NULL                  ? made(json_string("No token needed."))
+	       : strcmp(r->role, "viewer") == 0 ? made(json_string("Any token."))
+						: made(json_sprintf("A token with the role %s or admin.", r->role));
 }
 
 static json_t *operation(const struct route *r, const json_t *said, const char *name)
 {
-	json_t *o = MADE(
+	json_t *o = made(
 		json_pack("{s:s,s:s,s:o}", "operationId", name, "summary", r->summary, "description", description(r)));
 	size_t tag = strncmp(r->path, "/v1/", 4) == 0 ? strcspn(r->path + 4, "/:{") : 0;
-	json_t *responses = MADE(json_object());
-	put(o, "tags", MADE(json_pack("[o]", tag > 0 ? json_stringn(r->path + 4, tag) : json_string("process"))));
-	put(o, "security", r->role != NULL ? MADE(json_pack("[{s:[]}]", "bearer")) : MADE(json_array()));
+	json_t *responses = made(json_object());
+	put(o, "tags", made(json_pack("[o]", tag > 0 ? json_stringn(r->path + 4, tag) : json_string("process"))));
+	put(o, "security", r->role != NULL ? made(json_pack("[{s:[]}]", "bearer")) : made(json_array()));
 	if (r->role != NULL)
-		put(o, "x-role", MADE(json_string(r->role)));
+		put(o, "x-role", made(json_string(r->role)));
 	put_answers(responses, r, said);
 	put_refusals(responses, r, said);
 	json_t *params = parameters(r, json_object_get(responses, "304") != NULL);
@@ -348,7 +355,7 @@ static json_t *operation(const struct route *r, const json_t *said, const char *
 
 static json_t *paths(const struct route *table, size_t count, const json_t *said)
 {
-	json_t *all = MADE(json_object());
+	json_t *all = made(json_object());
 	for (size_t i = 0; i < count; i++) {
 		char name[80], method[16] = "";
 		for (size_t k = 0; k < sizeof(method) - 1 && table[i].method[k] != '\0'; k++)
@@ -356,7 +363,7 @@ static json_t *paths(const struct route *table, size_t count, const json_t *said
 		openapi_operation(&table[i], name, sizeof(name));
 		json_t *path = json_object_get(all, table[i].path);
 		if (path == NULL)
-			put(all, table[i].path, path = MADE(json_object()));
+			put(all, table[i].path, path = made(json_object()));
 		put(path, method, operation(&table[i], json_object_get(said, name), name));
 	}
 	return all;
@@ -366,13 +373,13 @@ static json_t *paths(const struct route *table, size_t count, const json_t *said
 
 static json_t *header_param(const char *name, bool required, const char *help, int max)
 {
-	return MADE(json_pack("{s:s,s:s,s:b,s:s,s:{s:s,s:i,s:i}}", "name", name, "in", "header", "required", required,
+	return made(json_pack("{s:s,s:s,s:b,s:s,s:{s:s,s:i,s:i}}", "name", name, "in", "header", "required", required,
 			      "description", help, "schema", "type", "string", "minLength", 1, "maxLength", max));
 }
 
 static json_t *components(json_t *schemas)
 {
-	json_t *responses = MADE(json_object()), *params = MADE(json_object());
+	json_t *responses = made(json_object()), *params = made(json_object());
 	for (size_t i = 0; i < REFUSALS; i++) {
 		char status[12];
 		put(responses, status_name(refusal_table[i].status, status), problem_response(&refusal_table[i]));
@@ -384,14 +391,14 @@ static json_t *components(json_t *schemas)
 			 "any text of the client's: the same request with the same key has one effect and one answer",
 			 255));
 	put(schemas, "Problem", problem_schema());
-	return MADE(json_pack("{s:{s:{s:s,s:s,s:s}},s:o,s:o,s:O}", "securitySchemes", "bearer", "type", "http",
+	return made(json_pack("{s:{s:{s:s,s:s,s:s}},s:o,s:o,s:O}", "securitySchemes", "bearer", "type", "http",
 			      "scheme", "bearer", "description", "a token of POST /v1/tokens", "parameters", params,
 			      "responses", responses, "schemas", schemas));
 }
 
 static json_t *anywhere(void)
 {
-	json_t *all = MADE(json_object());
+	json_t *all = made(json_object());
 	for (size_t i = 0; i < REFUSALS; i++)
 		if (refusal_table[i].anywhere)
 			put_response(all, refusal_table[i].status);
@@ -401,10 +408,10 @@ static json_t *anywhere(void)
 json_t *openapi_document(const struct route *table, size_t count, const struct answers_file *files, size_t file_count,
 			 struct err *e)
 {
-	json_t *document = NULL, *schemas = MADE(json_object()), *said = MADE(json_object());
+	json_t *document = NULL, *schemas = made(json_object()), *said = made(json_object());
 	if (!read_answers(files, file_count, schemas, said, e))
 		goto out;
-	document = MADE(json_pack("{s:s,s:{s:s,s:s,s:s,s:{s:s,s:s}},s:[{s:s}],s:[{s:[]}],s:o,s:o,s:o}", "openapi",
+	document = made(json_pack("{s:s,s:{s:s,s:s,s:s,s:{s:s,s:s}},s:[{s:s}],s:[{s:[]}],s:o,s:o,s:o}", "openapi",
 				  "3.1.0", "info", "title", "coldfleet", "version", "1", "description",
 				  "Trackers of vaccine cold chains: devices, what they measure, and who may ask. "
 				  "x-any-request holds what a "

@@ -145,7 +145,7 @@ bool url_time(const char *text)
 	if (*p != '+' && *p != '-')
 		return false;
 	p++;
-	return hour_minute(&p) && *p == '\0';
+	return strncmp(p, "16", 2) < 0 && hour_minute(&p) && *p == '\0'; /* PostgreSQL knows offsets below 16 hours */
 }
 
 bool url_is_word(const char *text, const char *words)

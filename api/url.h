@@ -20,7 +20,7 @@ bool url_decode(const char *from, size_t len, char *to, size_t size, struct err 
 bool url_int(const char *text, int64_t *to);
 
 /* An RFC 3339 time with its offset ('Z' or +hh:mm): a real date, a second up to 59, at most 6 digits of fraction, years
- * 1970 to 9999. */
+ * 1970 to 9999, an offset below 16 hours. */
 bool url_time(const char *text);
 
 /* Is `text` one of `words` ("a,b,c")? */

@@ -56,11 +56,12 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	bounds CONSTANT text := format('>= %1$L AND %%1$s < %2$L', value, left(value, -1) || chr(ascii(right(value, 1)) + 1));
+	bounds text;
 BEGIN
 	IF value !~ '^[A-Za-z0-9._-]{1,64}$' THEN
 		PERFORM api.filter_error('q', 'the first 1 to 64 characters of a serial, an IMEI or an ICCID', value);
 	END IF;
+	bounds := format('>= %1$L AND %%1$s < %2$L', value, left(value, -1) || chr(ascii(right(value, 1)) + 1));
 	condition := 'd.serial ' || format(bounds, 'd.serial');
 	candidates := 'SELECT device_id FROM fleet.device WHERE serial ' || format(bounds, 'serial');
 	IF value ~ '^[0-9]{1,20}$' THEN

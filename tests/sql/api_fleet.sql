@@ -2,7 +2,7 @@
 -- The fleet as a list: every filter and sort against the answer of a plain scan, pages, scope, export and counts.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(42);
+SELECT plan(43);
 
 SELECT fleet.register_device('f-' || lpad(n::text, 3, '0'), 'Maker', 'F' || n % 3, 'A', NULL, '89490' || lpad(n::text, 14, '0'))
 FROM generate_series(1, 60) AS n;
@@ -71,6 +71,8 @@ FROM (VALUES ('serial', 'n'), ('-serial', 'n DESC'), ('last_seen', 'heard_minute
 SELECT throws_ok(format('SELECT api.devices(10, NULL, %L, %L)', sort, filter), 'CF422', message, 'test_' || message || '_is_said')
 FROM (VALUES ('serial', '{"state": "lost"}', 'state: expected registered, active, disabled, quarantined, banned or decommissioned, up to 16 of them with commas between, got ''lost'''),
 	('serial', '{"silent_for": "1 week"}', 'silent_for: expected a duration like 90s, 30m, 12h or 7d, got ''1 week'''),
+	('serial', jsonb_build_object('q', chr(1114111))::text,
+		'q: expected the first 1 to 64 characters of a serial, an IMEI or an ICCID, got ''' || chr(1114111) || ''''),
 	('serial', '{"bbox": "1,2,3"}', 'bbox: expected west,south,east,north in degrees, got ''1,2,3'''),
 	('serial', '{"group": "nosuch"}', 'group: expected the name of a group, got ''nosuch'''),
 	('serial', '{"battery_below": "0"}', 'battery_below: expected a whole number from 1 to 100, got ''0'''),

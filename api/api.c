@@ -17,6 +17,7 @@
 #include "api/rate.h"
 #include "api/routes.h"
 #include "api/stream.h"
+#include "api/worker.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
@@ -40,6 +41,7 @@ struct api {
 	struct oidc *oidc;
 	struct rate *refusals; /* rows of fleet.refused_login */
 	struct stream_source streams;
+	struct worker *worker;
 	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
 
@@ -150,6 +152,7 @@ struct api *api_new(struct service *s, const struct api_options *options)
 		a->db[a->db_count] = db_new(service_base(s), &o, on_db, a);
 		db_start(a->db[a->db_count]);
 	}
+	a->worker = worker_new(service_base(s), options->conninfo);
 	return a;
 }
 
@@ -158,6 +161,7 @@ void api_free(struct api **ap)
 	struct api *a = *ap;
 	if (a == NULL)
 		return;
+	worker_free(&a->worker);
 	for (size_t i = 0; i < a->db_count; i++)
 		db_free(&a->db[i]);
 	rate_free(&a->refusals);

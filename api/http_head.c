@@ -290,6 +290,15 @@ static enum http_fault value_done(struct http_head *h, const char *bytes)
 	return field_table[h->now].check(h, bytes + h->start, end - h->start);
 }
 
+static uint64_t body_limit(const struct http_head *h, const char *bytes)
+{
+	const char *path = h->limits->large_path;
+	size_t len = path != NULL ? strlen(path) : 0;
+	bool large = len > 0 && h->target.len >= len && memcmp(bytes + h->target.at, path, len) == 0 &&
+		     (h->target.len == len || bytes[h->target.at + len] == '?');
+	return large ? h->limits->large_body : h->limits->body;
+}
+
 /* At the end of the head: do the fields together frame one request? */
 static enum http_fault head_done(struct http_head *h, const char *bytes)
 {
@@ -302,7 +311,7 @@ static enum http_fault head_done(struct http_head *h, const char *bytes)
 			return HTTP_FAULT_LENGTH_AND_CODING;
 		return same(bytes + coding->at, coding->len, "chunked") ? HTTP_FAULT_CHUNKED : HTTP_FAULT_CODING;
 	}
-	if (h->body_length > h->limits->body)
+	if (h->body_length > body_limit(h, bytes))
 		return HTTP_FAULT_BODY_LONG;
 	return HTTP_FAULT_NONE;
 }

@@ -15,6 +15,8 @@ struct http_limits {
 	size_t head;   /* bytes up to and including the empty line */
 	size_t fields; /* number of header fields */
 	uint64_t body; /* bytes of the body */
+	const char *large_path; /* where more is taken: */
+	uint64_t large_body;
 };
 
 /* Why a request is refused; http_fault_text says it in words. */

@@ -192,6 +192,21 @@ static const struct field token_fields[] = {
 	REASON,
 };
 
+#define OPERATION                                                                                                      \
+	{                                                                                                              \
+		.name = "id", .in = PARAM_PATH, .type = PARAM_TEXT, .min = 36, .max = 36,                              \
+		.help = "the operation's number"                                                                       \
+	}
+
+static const struct param import_params[] = {
+	QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept in the history")};
+static const struct param operation_params[] = {OPERATION};
+static const struct param operation_rows_params[] = {
+	OPERATION,
+	QUERY("result", PARAM_WORD, .words = "created,unchanged,failed", .help = "only rows with this result"),
+	PAGE("rows"),
+};
+
 #define GROUP_ID                                                                                                       \
 	{                                                                                                              \
 		.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT32_MAX,                         \
@@ -256,6 +271,25 @@ const struct route routes[] = {
 	 PARAMS(devices_export_params),
 	 .streams = devices_export_streams,
 	 .stream_count = COUNT(devices_export_streams)},
+	{.method = "POST",
+	 .path = "/v1/devices:import",
+	 .summary = "Register many devices: rows as NDJSON or CSV, done in the background",
+	 .role = "operator",
+	 PARAMS(import_params),
+	 .rows = true,
+	 .statement = &stmt_api_devices_import},
+	{.method = "GET",
+	 .path = "/v1/operations/{id}",
+	 .summary = "Long work and how far it is",
+	 .role = "viewer",
+	 PARAMS(operation_params),
+	 .statement = &stmt_api_operation},
+	{.method = "GET",
+	 .path = "/v1/operations/{id}/rows",
+	 .summary = "The rows of an import and what became of each",
+	 .role = "viewer",
+	 PARAMS(operation_rows_params),
+	 .statement = &stmt_api_operation_rows},
 	{.method = "GET",
 	 .path = "/v1/fleet/summary",
 	 .summary = "How many devices there are of each kind, a moment ago",

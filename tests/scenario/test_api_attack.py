@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests generated from the API's contract with a fixed seed, most of them wrong in one way or several: values of
 another type, out of bounds, of strange characters, huge, missing, repeated, bodies and methods that do not belong. No
-answer may be a failure of ours, or one that the contract does not know. COLDFLEET_ATTACKS says how many (20,000, with sanitizers 5,000; a
 answer may be a failure of ours, or one that the contract does not know. COLDFLEET_ATTACKS says how many (20,000, with
 sanitizers 5,000; a failure names the number of its request, which the seed makes again)."""
+
 import json
 import os
 import random

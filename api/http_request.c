@@ -102,6 +102,7 @@ void http_request_free(struct http_request **rp)
 		return;
 	free(r->bytes);
 	evbuffer_free(r->body);
+	gzip_free(&r->gzip);
 	if (r->fields != NULL)
 		evbuffer_free(r->fields);
 	r->server->requests--;
@@ -203,21 +204,22 @@ static bool is_get(const struct http_request *r)
 	return strcmp(http_method(r), "GET") == 0 || strcmp(http_method(r), "HEAD") == 0;
 }
 
-static void compress(struct http_request *r, struct evbuffer *body)
+/* Says so in the answer's head. Events are sent one by one, and would wait in the compressor. */
+static bool compresses(struct http_request *r, const char *type)
 {
-	if (!is_get(r) || r->tagged || evbuffer_get_length(body) < GZIP_LEAST)
-		return;
+	if (!is_get(r) || r->tagged || strcmp(type, "text/event-stream") == 0)
+		return false;
 	http_add_field(r, "Vary", "Accept-Encoding");
 	if (!gzip_accepted(http_field(r, HTTP_ACCEPT_ENCODING)))
-		return;
-	gzip_whole(body);
+		return false;
 	http_add_field(r, "Content-Encoding", "gzip");
+	return true;
 }
 
 void http_reply(struct http_request *r, int status, const char *type, struct evbuffer *body)
 {
-	if (body != NULL && r->conn != NULL)
-		compress(r, body);
+	if (body != NULL && r->conn != NULL && evbuffer_get_length(body) >= GZIP_LEAST && compresses(r, type))
+		gzip_whole(body);
 	size_t length = body != NULL ? evbuffer_get_length(body) : 0;
 	log_answer(r, status, length);
 	if (r->conn != NULL) {
@@ -257,13 +259,41 @@ void http_stream_begin(struct http_request *r, int status, const char *type, htt
 	struct evbuffer *head = evbuffer_new();
 	if (head == NULL)
 		abort();
+	if (compresses(r, type) && !is_head(r))
+		r->gzip = gzip_new();
 	write_head(r, head, status, type, CHUNKED);
 	http_conn_stream_begin(r->conn, head);
 	evbuffer_free(head);
 }
 
+static void zip(struct http_request *r, struct evbuffer *piece, bool last)
+{
+	struct evbuffer *zipped = evbuffer_new();
+	if (zipped == NULL)
+		abort();
+	gzip_add(r->gzip, piece, zipped, last);
+	evbuffer_add_buffer(piece, zipped);
+	evbuffer_free(zipped);
+}
+
+/* What the compressor still holds, as the last chunk. */
+static void zip_end(struct http_request *r)
+{
+	struct evbuffer *rest = evbuffer_new();
+	if (rest == NULL)
+		abort();
+	zip(r, rest, true);
+	struct evbuffer *output = bufferevent_get_output(r->conn->bev);
+	evbuffer_add_printf(output, "%zx\r\n", evbuffer_get_length(rest));
+	evbuffer_add_buffer(output, rest);
+	evbuffer_add(output, "\r\n", 2);
+	evbuffer_free(rest);
+}
+
 void http_stream_write(struct http_request *r, struct evbuffer *piece)
 {
+	if (r->conn != NULL && r->gzip != NULL)
+		zip(r, piece, false);
 	size_t length = evbuffer_get_length(piece);
 	char size[24];
 	if (r->conn == NULL || is_head(r)) {
@@ -287,6 +317,8 @@ void http_stream_end(struct http_request *r, bool whole)
 	r->due = false;
 	if (!whole && r->conn != NULL)
 		log_warn("http", "request=%s broken off after bytes=%zu", r->id, r->streamed);
+	if (r->conn != NULL && r->gzip != NULL && whole)
+		zip_end(r);
 	if (r->conn != NULL)
 		http_conn_stream_end(r->conn, !whole ? NULL : is_head(r) ? "" : "0\r\n\r\n");
 	http_request_free(&r);

@@ -4,6 +4,7 @@ limits on how often one may ask, and slow clients in numbers that leave the rest
 
 import contextlib
 import gzip
+import http.client
 import json
 import re
 import socket
@@ -46,6 +47,28 @@ def test_short_answers_and_those_with_an_etag_are_not_compressed(api):
     for path in ("/healthz", "/v1/nope", "/v1/devices?limit=0", "/v1/devices?limit=1"):
         _, fields, body = server.get(path, "Accept-Encoding: gzip")
         assert "content-encoding" not in fields or len(gzip.decompress(body)) >= 1024, path
+
+
+def streamed(server, path, *fields):
+    """A chunked answer: status, fields, body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20 * PATIENCE)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {server.token}", **dict(fields)})
+        answer = connection.getresponse()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def test_streamed_answer_is_compressed_for_who_takes_it_and_the_same(api, many):
+    server = api()
+    path = "/v1/devices:export?format=ndjson"
+    status, fields, plain = streamed(server, path)
+    assert status == 200 and fields["transfer-encoding"] == "chunked" and "content-encoding" not in fields
+    assert plain.count(b"\n") >= 600
+    status, fields, packed = streamed(server, path, ("Accept-Encoding", "gzip"))
+    assert status == 200 and fields["content-encoding"] == "gzip" and len(packed) * 4 < len(plain)
+    assert gzip.decompress(packed) == plain
 
 
 # Browsers

@@ -6,6 +6,8 @@ import uuid
 
 import pytest
 
+from stack import wait_for
+
 SERIALS = [f"spare-0{n}" for n in range(1, 6)]
 
 
@@ -117,3 +119,59 @@ def test_a_scoped_token_sees_its_group_alone(stack, group, token):
         assert stack.rest(f"/v1/devices/spare-02/{path}", secret).status == 404
     assert stack.rest(f"/v1/groups/{number}/members/spare-02", secret, "PUT").status == 403
     assert stack.rest(f"/v1/groups/{number}/members/spare-02", "OPERATOR", "PUT").status == 403
+
+
+def import_rows(stack, rows, kind="application/x-ndjson", token="OPERATOR"):
+    body = rows if isinstance(rows, bytes) else "\n".join(json.dumps(r) for r in rows).encode()
+    return stack.rest("/v1/devices:import?reason=delivery", token, "POST", body, {"Content-Type": kind})
+
+
+def finished(stack, operation, deadline=60):
+    def done():
+        told = stack.rest(operation)
+        assert told.status == 200, told
+        return told.json if told.json["state"] == "done" else None
+    return wait_for(done, deadline, "the operation to be done")
+
+
+def device(n):
+    return {"serial": f"import-{n:06}", "manufacturer": "Maker", "model": "Import", "tags": ["new"]}
+
+
+def test_an_import_has_a_result_for_each_row(stack):
+    taken = import_rows(stack, [device(1), {"serial": "bad one"}, device(1)])
+    assert taken.status == 202, taken
+    told = finished(stack, taken.headers["location"])
+    assert (told["total"], told["succeeded"], told["failed"]) == (3, 2, 1)
+    rows = stack.rest(told["rows"]).json["items"]
+    assert [r["result"] for r in rows] == ["created", "failed", "unchanged"]
+    assert stack.rest(told["rows"] + "?result=failed").json["items"][0]["line"] == 2
+    assert stack.rest("/v1/devices/import-000001").json["model"]["name"] == "Import"
+    assert import_rows(stack, b"x", "application/json").status == 415
+    assert import_rows(stack, b"\xff", "text/csv").status == 400
+    assert import_rows(stack, b"serial,colour\na,b\n", "text/csv").status == 422
+    assert import_rows(stack, [device(1)], token="VIEWER").status == 403
+
+
+def test_an_export_imports_without_a_change(stack):
+    exported = stack.rest("/v1/devices:export?format=csv&q=spare-")
+    assert exported.status == 200 and exported.headers["content-type"].startswith("text/csv")
+    lines = exported.body.decode().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["serial", *SERIALS]
+    told = finished(stack, import_rows(stack, exported.body, "text/csv").headers["location"])
+    assert (told["succeeded"], told["failed"]) == (len(SERIALS), 0)
+    objects = [json.loads(line) for line in stack.rest("/v1/devices:export?q=spare-").body.splitlines()]
+    assert [o["serial"] for o in objects] == SERIALS
+
+
+def test_an_import_goes_on_after_the_process_was_killed(own_stack):
+    taken = import_rows(own_stack, [device(n) for n in range(3000)])
+    operation = taken.headers["location"]
+    wait_for(lambda: own_stack.rest(operation).json["done"] > 0, 20, "the first piece")
+    own_stack.kill("api")
+    before = own_stack.value("SELECT succeeded FROM fleet.operation")
+    own_stack.start("api")
+    told = finished(own_stack, operation, 120)
+    assert before < 3000 and (told["succeeded"], told["failed"]) == (3000, 0)
+    assert own_stack.value("SELECT count(*) FROM fleet.device WHERE serial LIKE 'import-%'") == 3000
+    assert own_stack.value("SELECT count(*) FROM fleet.history WHERE key = 'import-002999' AND field = 'state'") == 1

@@ -190,7 +190,7 @@ static bool has_checked_params(const struct route *r)
 /* What follows from the row alone. */
 static bool may_refuse(const struct route *r, int status)
 {
-	bool proved = r->role != NULL, body = r->fields != NULL, post = strcmp(r->method, "POST") == 0;
+	bool proved = r->role != NULL, body = r->fields != NULL || r->rows, post = strcmp(r->method, "POST") == 0;
 	switch (status) {
 	case 400:
 		return true;
@@ -313,15 +313,37 @@ static json_t *parameters(const struct route *r, bool etag)
 	return all;
 }
 
+static json_t *one_body(json_t *schema, const json_t *example)
+{
+	return made(json_pack("{s:o,s:O*}", "schema", schema, "example", example));
+}
+
+/* The example of rows is one for each type. */
+static json_t *rows_content(const json_t *examples)
+{
+	static const char *const media[] = {"application/x-ndjson", "text/csv"};
+	json_t *content = made(json_object());
+	for (size_t i = 0; i < sizeof(media) / sizeof(media[0]); i++)
+		put(content, media[i],
+		    one_body(made(json_pack("{s:s}", "type", "string")), json_object_get(examples, media[i])));
+	return content;
+}
+
+static json_t *fields_content(const struct route *r, const json_t *example)
+{
+	json_t *content = made(json_object());
+	if (strcmp(r->method, "PATCH") == 0)
+		put(content, "application/merge-patch+json",
+		    one_body(openapi_fields(r->fields, r->field_count), example));
+	put(content, "application/json", one_body(openapi_fields(r->fields, r->field_count), example));
+	return content;
+}
+
 static json_t *request_body(const struct route *r, const json_t *said)
 {
-	json_t *schema = openapi_fields(r->fields, r->field_count);
-	json_t *content = made(json_object());
-	json_t *entry = made(json_pack("{s:o,s:O*}", "schema", schema, "example", json_object_get(said, "body")));
-	if (strcmp(r->method, "PATCH") == 0)
-		put(content, "application/merge-patch+json", made(json_deep_copy(entry)));
-	put(content, "application/json", entry);
-	return made(json_pack("{s:b,s:o}", "required", 1, "content", content));
+	const json_t *example = json_object_get(said, "body");
+	return made(json_pack("{s:b,s:o}", "required", 1, "content",
+			      r->rows ? rows_content(example) : fields_content(r, example)));
 }
 
 static json_t *description(const struct route *r)
@@ -347,7 +369,7 @@ static json_t *operation(const struct route *r, const json_t *said, const char *
 	if (json_array_size(params) > 0)
 		put(o, "parameters", json_incref(params));
 	json_decref(params);
-	if (r->fields != NULL)
+	if (r->fields != NULL || r->rows)
 		put(o, "requestBody", request_body(r, said));
 	put(o, "responses", responses);
 	return o;

@@ -10,7 +10,8 @@
 #include "api/router.h"
 
 /* Of api/answers/: {"schemas": {NAME: schema}, "operations": {OPERATION: {"answers": {STATUS: {"description", "schema",
- * "example", "media", "headers": [NAME]}}, "refuses": {STATUS: when}, "body": example of a request's}}}. */
+ * "example", "media", "headers": [NAME]}}, "refuses": {STATUS: when}, "body": example of a request's, of rows
+ * {TYPE: text}}}}. */
 struct answers_file {
 	const char *name;
 	const unsigned char *json;

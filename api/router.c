@@ -120,13 +120,14 @@ static bool take_query(struct route_match *m, const char *query, struct err *e)
 }
 
 /* How much of the path the {name} before `pattern` stands for: up to the next slash, without the literal end that the
- * pattern has there ("{id}:replay"). 0: it does not fit. */
+ * pattern has there ("{id}:replay"). A colon begins such an end, so no value has one. 0: it does not fit. */
 static size_t path_value(const char *pattern, const char *path, size_t len)
 {
 	size_t segment = 0, suffix = strcspn(pattern, "/");
 	while (segment < len && path[segment] != '/')
 		segment++;
-	if (segment <= suffix || memcmp(path + segment - suffix, pattern, suffix) != 0)
+	if (segment <= suffix || memcmp(path + segment - suffix, pattern, suffix) != 0 ||
+	    memchr(path, ':', segment - suffix) != NULL)
 		return 0;
 	return segment - suffix;
 }

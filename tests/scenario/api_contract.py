@@ -28,10 +28,18 @@ class Operation:
         self.role = said.get("x-role")
         self.responses = {int(status): contract.resolved(answer) for status, answer in said["responses"].items()}
         self.params = [contract.resolved(p) for p in said.get("parameters", [])]
-        body = said.get("requestBody", {}).get("content", {})
-        self.body_schema = contract.resolved(body["application/json"]["schema"]) if "application/json" in body else None
-        self.body_example = body["application/json"].get("example") if body else None
-        self.body_media = list(body)
+        self.bodies = contract.resolved(said.get("requestBody", {}).get("content", {}))
+        as_json = self.bodies.get("application/json", {})
+        self.body_schema, self.body_example = as_json.get("schema"), as_json.get("example")
+
+    def body(self, value=None):
+        """A media type and a body as bytes, of the value or of the example; None, None: it takes none."""
+        if not self.bodies:
+            return None, None
+        media, said = next(iter(self.bodies.items()))
+        value = said.get("example") if value is None else value
+        assert value is not None, f"api/answers has no example of a body for {self.id}"
+        return media, value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
     def param(self, where, name=None):
         return [p for p in self.params if p["in"] == where and name in (None, p["name"])]

@@ -133,13 +133,30 @@ class Generator:
 
     def body(self, operation, spoil):
         """Its media type and bytes; None, None: none."""
+        if operation.bodies and operation.body_schema is None:
+            return self.rows(operation, spoil)
         if operation.body_schema is None:
             return ("application/json", self.random.choice([b"{}", b"x"])) if self.chance(0.03) else (None, None)
         raw = json.dumps(self.value(operation.body_schema, spoil), ensure_ascii=self.chance(0.5)).encode("utf-8", "surrogatepass")
         if self.chance(spoil):
             raw = self.random.choice([*RAW_BODIES, raw[:-1], raw + raw, b" \n" + raw + b"\n"])
         media = ["text/plain", "", "application/json; charset=utf-8", "application/json;;", "application/jsonx", "multipart/form-data", None]
-        return (self.random.choice(media) if self.chance(spoil / 2) else self.random.choice(operation.body_media)), raw
+        return (self.random.choice(media) if self.chance(spoil / 2) else self.random.choice(list(operation.bodies))), raw
+
+    def rows(self, operation, spoil):
+        """A media type and text in lines, whose values and separators may be damaged."""
+        media, said = self.random.choice(list(operation.bodies.items()))
+        text = said["example"]
+        if self.chance(spoil):
+            words = text.split('"') if self.chance(0.5) else text.split(",")
+            words[self.random.randrange(len(words))] = self.random.choice(STRANGE)
+            text = self.random.choice(['"', ",", "\n", "\r\n", ""]).join(words)
+        raw = text.encode("utf-8", "surrogatepass")
+        if self.chance(spoil):
+            raw = self.random.choice([*RAW_BODIES, b"\n" * 50_000, b"a,b\n1", b"\"serial\n", b"serial,serial\nx,y\n"])
+        if self.chance(spoil / 2):
+            media = self.random.choice(["application/json", "", "text/csv; header=absent", "text/csvx", "application/x-ndjson;charset=latin1"])
+        return media, raw
 
     def request(self):
         """Operation (None: none knows it), method, target, fields, body."""

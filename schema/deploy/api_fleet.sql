@@ -242,8 +242,8 @@ DECLARE
 	-- OFFSET 0: one look at the primary key a device, and nothing else that the planner might think of.
 	device CONSTANT text := 'CROSS JOIN LATERAL (SELECT * FROM fleet.device AS x WHERE x.device_id = %s.device_id OFFSET 0) AS d';
 	state CONSTANT text := 'CROSS JOIN LATERAL (SELECT * FROM telemetry.device_state AS x WHERE x.device_id = d.device_id OFFSET 0) AS s';
-	most CONSTANT int := 2500;
-	reach CONSTANT int := 6000;
+	most CONSTANT int := 1500;
+	reach CONSTANT int := 3000;
 	o record;
 	few CONSTANT int[] := api.few_devices(filter, most);
 	conditions CONSTANT text := (SELECT coalesce(string_agg(f.condition, ' AND '), 'true') FROM api.device_filter(filter) AS f);

@@ -55,12 +55,13 @@ def read_answer(s):
 
 
 class ApiProcess:
-    def __init__(self, stack, folder, port=None, trust=None, context=None, **settings):
+    def __init__(self, stack, folder, port=None, trust=None, context=None, monitor_port=None, **settings):
         self.port = port or free_port()
         self.token = stack.env["COLDFLEET_TOKEN_VIEWER"]
         self.context = context or (ssl.create_default_context(cafile=str(trust)) if trust else None)
-        self.monitor = str(folder / "monitor.sock")
-        values = {"listen": f"127.0.0.1:{self.port}", "monitor": f"unix:{self.monitor}", **settings}
+        self.monitor = ("127.0.0.1", monitor_port) if monitor_port else str(folder / "monitor.sock")
+        where = f"127.0.0.1:{monitor_port}" if monitor_port else f"unix:{self.monitor}"
+        values = {"listen": f"127.0.0.1:{self.port}", "monitor": where, **settings}
         words = [w for key, value in values.items() for w in ("--set", f"api.{key}={value}")]
         self.log_path = folder / "api.log"
         with open(self.log_path, "w", encoding="utf-8") as log:
@@ -92,7 +93,7 @@ class ApiProcess:
             return read_answer(s)
 
     def ask_monitor(self, path):
-        with socket.socket(socket.AF_UNIX) as s:
+        with socket.socket(socket.AF_UNIX if isinstance(self.monitor, str) else socket.AF_INET) as s:
             s.connect(self.monitor)
             s.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
             return read_all(s)

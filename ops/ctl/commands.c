@@ -75,6 +75,24 @@ static const struct column device_columns[] = {
 static const struct option create_options[] = {REASON};
 static const struct option set_options[] = {REASON, IF_MATCH};
 
+static const struct option import_options[] = {
+	{"format", OPTION_TEXT, TO_COMMAND, NULL, "ndjson|csv", "how it is written (else by the name: .csv or not)"},
+	{"no-wait", OPTION_FLAG, TO_COMMAND, NULL, NULL, "do not wait until it is done"},
+	{"reason", OPTION_TEXT, TO_QUERY, "reason", "TEXT", "why; kept in the history"},
+};
+
+static const struct option rows_options[] = {
+	{"result", OPTION_TEXT, TO_QUERY, "result", "created|unchanged|failed", "only rows with this result"},
+	PAGE,
+};
+
+static const struct column rows_columns[] = {
+	{"LINE", "line", CELL_NUMBER},
+	{"SERIAL", "serial", CELL_TEXT},
+	{"RESULT", "result", CELL_TEXT},
+	{"DETAIL", "detail", CELL_TEXT},
+};
+
 static const struct option readings_options[] = {
 	{"from", OPTION_WHEN, TO_QUERY, "from", "TIME", "measured at or after, such as -24h"},
 	{"to", OPTION_WHEN, TO_QUERY, "to", "TIME", "measured before"},
@@ -210,6 +228,13 @@ const struct command commands[] = {
 	 .path = "/v1/devices:export",
 	 OPTIONS(export_options),
 	 .run = run_export},
+	{.name = "devices import",
+	 .args = "FILE",
+	 .help = "Register many devices from a file of NDJSON or CSV",
+	 .method = "POST",
+	 .path = "/v1/devices:import",
+	 OPTIONS(import_options),
+	 .run = run_import},
 	{.name = "devices set",
 	 .args = "SERIAL NAME=VALUE...",
 	 .help = "Change what is known about a device",
@@ -351,6 +376,20 @@ const struct command commands[] = {
 	 .method = "GET",
 	 .path = "/v1/fleet/summary",
 	 .run = run_fleet},
+	{.name = "operations show",
+	 .args = "ID",
+	 .help = "An import and how far it is",
+	 .method = "GET",
+	 .path = "/v1/operations/{id}",
+	 .run = run_show},
+	{.name = "operations rows",
+	 .args = "ID",
+	 .help = "The rows of an import and what became of each",
+	 .method = "GET",
+	 .path = "/v1/operations/{id}/rows",
+	 OPTIONS(rows_options),
+	 COLUMNS(rows_columns),
+	 .run = run_list},
 	{.name = "tokens list",
 	 .args = "",
 	 .help = "Tokens of people and programs",

@@ -13,6 +13,7 @@ struct ctl {
 	FILE *out, *note;               /* answers; remarks, which are no part of an answer */
 	bool json, color;               /* as they came from the API; for a terminal */
 	size_t width;                   /* of the terminal, 0: it is none */
+	bool note_tty;                  /* remarks go to a terminal */
 	bool utf8;                      /* the terminal shows more than ASCII */
 	time_t now;                     /* when it was started */
 	char request_id[CLIENT_ID_MAX]; /* of the last answer, empty without one */
@@ -44,6 +45,7 @@ bool ctl_walk(struct ctl *ctl, const struct invocation *in, page_fn page, void *
 bool run_list(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_show(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_config_set(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_fleet(struct ctl *ctl, const struct invocation *in, struct err *e);

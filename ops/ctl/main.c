@@ -48,6 +48,7 @@ static void ctl_init(struct ctl *ctl, const struct invocation *in)
 
 	ctl->json = in->json;
 	ctl->width = terminal_width();
+	ctl->note_tty = isatty(STDERR_FILENO) == 1;
 	ctl->color = ctl->width > 0 && !in->no_color && (no_color == NULL || *no_color == '\0') && term != NULL &&
 		     strcmp(term, "dumb") != 0;
 	ctl->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;

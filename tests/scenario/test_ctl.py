@@ -243,6 +243,30 @@ def test_change_of_what_was_changed_meanwhile_is_a_conflict(ctl):
     assert shown(ctl("devices", "show", "spare-02").stdout, "hardware_revision") == "C"
 
 
+def test_import_shows_progress_and_names_file_and_line_of_what_was_refused(stack, ctl, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("serial,manufacturer,model,imei\n" + "".join(f"x-imp-{n:04},Acme,CT-1,\n" for n in range(700)) +
+                    "x-imp-bad,Acme,CT-1,123\nx-imp-0001,Acme,CT-2,\n")
+    done = ctl("devices", "import", rows, "--reason", "bought", token="OPERATOR", status=FAILED)
+    assert "702 of 702\n" in done.stderr and "2 of 702 rows were refused" in done.stderr
+    assert re.search(rf"^{rows}:702: x-imp-bad: .*imei", done.stderr, re.MULTILINE)
+    assert re.search(rf"^{rows}:703: x-imp-0001: .*model", done.stderr, re.MULTILINE)
+    assert shown(done.stdout, "succeeded") == "700" and stack.value("SELECT count(*) FROM fleet.device WHERE serial LIKE 'x-imp-%%'") == 700
+    number = shown(done.stdout, "id")
+    assert shown(ctl("operations", "show", number).stdout, "state") == "done"
+    assert len(ctl("operations", "rows", number, "--result", "failed").stdout.splitlines()) == 3
+
+
+def test_import_of_lines_from_standard_input_need_not_be_waited_for(stack, ctl):
+    line = '{"serial":"x-imp-stdin","manufacturer":"Acme","model":"CT-1"}\n'
+    done = ctl("devices", "import", "-", "--no-wait", "--json", token="OPERATOR", stdin=line)
+    number = json.loads(done.stdout)["id"]
+    wait_for(lambda: json.loads(ctl("operations", "show", number, "--json").stdout)["state"] == "done", 20, "the import to be done")
+    assert ctl("devices", "show", "x-imp-stdin")
+    assert "No such file" in ctl("devices", "import", "/none", token="OPERATOR", status=USAGE).stderr
+    assert "422" in ctl("devices", "import", "-", "--format", "csv", token="OPERATOR", stdin="nonsense\n1\n", status=FAILED).stderr
+
+
 def test_configuration_is_merged_and_keeps_its_versions(stack, ctl):
     change = ("config", "set", "spare-04")
     ctl(*change, "interval_s:=300", "upload.at=noon", "--reason", "first", token="ADMIN")

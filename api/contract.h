@@ -8,6 +8,9 @@
 
 struct api;
 
+/* Once, before the first request. ERR_INTERNAL: api/answers and the table of routes do not make a contract. */
+bool contract_make(struct err *e);
+
 /* An act of the route table. */
 void contract_act(struct api *api, struct http_request *r);
 

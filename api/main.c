@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "api/contract.h"
 #include "api/cors.h"
 #include "api/oidc.h"
 #include "api/tls.h"
@@ -210,7 +211,7 @@ int main(int argc, char **argv)
 				      .cors_origins = values.cors_origins,
 				      .limits = values.limits,
 				      .request_timeout = values.request_timeout};
-	if (!cors_check(values.cors_origins, &e) || !start_tls(&d, &e) || !start_oidc(&d, &e)) {
+	if (!contract_make(&e) || !cors_check(values.cors_origins, &e) || !start_tls(&d, &e) || !start_oidc(&d, &e)) {
 		log_error("api", "%s", e.detail);
 		goto out;
 	}

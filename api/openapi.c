@@ -414,8 +414,10 @@ static json_t *components(json_t *schemas)
 			 255));
 	put(schemas, "Problem", problem_schema());
 	return made(json_pack("{s:{s:{s:s,s:s,s:s}},s:o,s:o,s:O}", "securitySchemes", "bearer", "type", "http",
-			      "scheme", "bearer", "description", "a token of POST /v1/tokens", "parameters", params,
-			      "responses", responses, "schemas", schemas));
+			      "scheme", "bearer", "description",
+			      "a token of POST /v1/tokens, or an access token of the "
+			      "identity provider that is configured",
+			      "parameters", params, "responses", responses, "schemas", schemas));
 }
 
 static json_t *anywhere(void)

@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 struct http_limits {
-	size_t target; /* bytes of the request target */
-	size_t head;   /* bytes up to and including the empty line */
-	size_t fields; /* number of header fields */
-	uint64_t body; /* bytes of the body */
+	size_t target;          /* bytes of the request target */
+	size_t head;            /* bytes up to and including the empty line */
+	size_t fields;          /* number of header fields */
+	uint64_t body;          /* bytes of the body */
 	const char *large_path; /* where more is taken: */
 	uint64_t large_body;
 };

@@ -49,7 +49,7 @@ struct http_request {
 	http_wanted *wanted; /* of a long answer */
 	void *wanted_arg;
 	struct gzip *gzip; /* it is sent compressed; NULL: as it is */
-	bool due; /* a piece was written, `wanted` has not been called for the next */
+	bool due;          /* a piece was written, `wanted` has not been called for the next */
 	int status;
 	size_t streamed; /* bytes */
 };

@@ -63,7 +63,7 @@ struct route {
 	const struct field
 		*fields; /* of the body, which is the statement's next parameter, jsonb; NULL: no body is taken */
 	size_t field_count;
-	bool rows; /* the body is NDJSON or CSV, text that the statement gets as it is, after 'ndjson' or 'csv' */
+	bool rows;     /* the body is NDJSON or CSV, text that the statement gets as it is, after 'ndjson' or 'csv' */
 	bool if_match; /* If-Match is required, and the parameter after that */
 	const struct route_stream *streams;
 	size_t stream_count;

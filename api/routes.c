@@ -354,6 +354,12 @@ const struct route routes[] = {
 	 .role = "viewer",
 	 PARAMS(quarantined_params),
 	 .statement = &stmt_api_quarantined},
+	{.method = "POST",
+	 .path = "/v1/quarantine/{id}:replay",
+	 .summary = "Have one of these messages decoded anew",
+	 .role = "operator",
+	 PARAMS(quarantined_params),
+	 .statement = &stmt_api_quarantine_replay},
 
 	{.method = "GET",
 	 .path = "/v1/devices/{serial}/history",

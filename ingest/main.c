@@ -11,6 +11,7 @@
 #include "ingest/directory.h"
 #include "ingest/lane.h"
 #include "ingest/metrics.h"
+#include "ingest/replay.h"
 
 static const char object[] = "coldfleet-ingest";
 
@@ -18,6 +19,7 @@ struct ingest {
 	struct ingest_config config;
 	struct service *service;
 	struct directory *directory;
+	struct replay *replay;
 	struct lane **lanes;
 	size_t lane_count;
 	size_t online;
@@ -33,6 +35,7 @@ static void on_directory(enum directory_event event, void *arg)
 	if (event != DIRECTORY_LOADED)
 		return;
 	service_part_up(in->service, in->part_devices, true);
+	replay_start(in->replay);
 	for (size_t i = 0; i < in->lane_count; i++)
 		lane_directory_loaded(in->lanes[i]);
 }
@@ -83,6 +86,7 @@ static bool ingest_init(struct ingest *in, struct err *e)
 	in->part_devices = service_part(in->service, "the device directory");
 	in->part_lanes = service_part(in->service, "a lane (broker or database)");
 	in->directory = directory_new(base, in->config.database, on_directory, in);
+	in->replay = replay_new(base, &in->config, in->directory, service_metrics(in->service));
 	in->lanes = calloc((size_t)in->config.lanes, sizeof(struct lane *));
 	in->gauges = event_new(base, -1, EV_PERSIST, on_gauges, in);
 	if (in->lanes == NULL || in->gauges == NULL)
@@ -112,6 +116,7 @@ static void ingest_fini(struct ingest *in)
 	free(in->lanes);
 	if (in->gauges != NULL)
 		event_free(in->gauges);
+	replay_free(&in->replay);
 	directory_free(&in->directory);
 	explicit_bzero(in->password, sizeof(in->password));
 	service_free(&in->service);

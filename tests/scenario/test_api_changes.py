@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -189,6 +190,38 @@ def test_a_token_with_a_scope_meets_nothing_of_others_on_any_route(stack):
         assert stack.rest(f"/v1/devices/{theirs}{path}", token).status == 404
     assert [d["serial"] for d in stack.rest("/v1/devices", token).json["items"]] == [mine]
     assert [q["serial"] for q in stack.rest("/v1/quarantine", token).json["items"]] == [mine]
+
+
+# Quarantine
+
+
+def quarantined(stack, serial, payload):
+    stack.sql("SELECT telemetry.quarantine_store(ARRAY[NULL::int], ARRAY[%s], ARRAY[%s::bytea], NULL, ARRAY[now()], "
+              "ARRAY['unknown-device'], ARRAY['no such device'])", [f"cf/v1/{serial}/telemetry", payload])
+    return stack.value("SELECT id FROM telemetry.quarantine WHERE topic = %s", [f"cf/v1/{serial}/telemetry"])
+
+
+def test_a_quarantined_message_is_stored_by_a_replay_once_its_cause_is_gone(stack):
+    payload = json.dumps([{"bt": int(time.time()) - 60, "n": "seq", "v": 0}, {"n": "temp", "v": 4.5}]).encode()
+    message = quarantined(stack, "replay-1", payload)
+    broken = quarantined(stack, "replay-2", b"[")
+    for serial in ("replay-1", "replay-2"):
+        device(stack, serial)
+    for number in (message, broken):
+        answer = stack.rest(f"/v1/quarantine/{number}:replay", "OPERATOR", "POST")
+        assert answer.status == 202 and answer.headers["location"] == f"/v1/quarantine/{number}"
+    for number in (message, broken):
+        wait_for(lambda n=number: stack.rest(f"/v1/quarantine/{n}").json["replayed_at"], 20, "the message to be decoded anew")
+    assert dict(stack.sql("SELECT quarantine_id, outcome FROM telemetry.replay")) == {message: "stored", broken: "syntax"}
+    readings = stack.rest("/v1/devices/replay-1/readings").json["items"]
+    assert [r["temperature_c"] for r in readings] == [4.5]
+    again = stack.rest(f"/v1/quarantine/{broken}").json
+    assert again["seen"] == 1 and again["payload_base64"] == "Ww=="
+    assert stack.rest(f"/v1/quarantine/{message}:replay", "OPERATOR", "POST").status == 202
+    wait_for(lambda: stack.value("SELECT bool_and(outcome IS NOT NULL) FROM telemetry.replay"), 20, "the second time")
+    assert len(stack.rest("/v1/devices/replay-1/readings").json["items"]) == 1, "twice is once"
+    assert stack.rest("/v1/quarantine/999999:replay", "OPERATOR", "POST").status == 404
+    assert stack.rest(f"/v1/quarantine/{message}:replay", "VIEWER", "POST").status == 403
 
 
 # Long answers

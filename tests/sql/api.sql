@@ -134,7 +134,7 @@ SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) 
 	'api.device_gaps,api.device_get,api.device_history,api.device_patch,api.device_state,api.devices,'
 	'api.devices_export,api.devices_import,api.fleet_summary,api.group_create,api.group_delete,'
 	'api.group_get,api.group_member_set,api.group_patch,api.groups,api.idempotency,api.operation_get,'
-	'api.operation_rows,api.quarantine,api.quarantined,api.readings_chunk,api.readings_page,api.refused_login,'
+	'api.operation_rows,api.quarantine,api.quarantine_replay,api.quarantined,api.readings_chunk,api.readings_page,api.refused_login,'
 	'api.remember,'
 	'api.tags_put,api.token_create,api.token_revoke,api.tokens,api.without_secret,api.work}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace

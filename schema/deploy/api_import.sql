@@ -304,10 +304,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT scope FROM fleet.summary AS s
 	WHERE s.asked_at > now() - interval '10 minutes' AND s.taken_at < now() - greatest(interval '10 s', s.took * 10)
-	ORDER BY s.taken_at LIMIT 1
+	UNION ALL SELECT '*' WHERE NOT EXISTS (SELECT FROM fleet.summary WHERE scope = '*')
+	LIMIT 1
 $$;
 COMMENT ON FUNCTION fleet.stale_summaries() IS
-	'The scope whose counts are due: asked for in the last ten minutes, older than 10 s and than ten times what counting took.';
+	'A scope whose counts are due: asked for in the last ten minutes, older than 10 s and than ten times what counting took; that of all '
+	'devices also when it was never counted.';
 REVOKE ALL ON FUNCTION fleet.stale_summaries() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fleet.stale_summaries() TO coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION api.devices_import(text, text, text), api.operation_get(text), api.operation_rows(text, text, int, text),

@@ -2,7 +2,7 @@
 -- The fleet as a list: every filter and sort against the answer of a plain scan, pages, scope, export and counts.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(43);
+SELECT plan(45);
 
 SELECT fleet.register_device('f-' || lpad(n::text, 3, '0'), 'Maker', 'F' || n % 3, 'A', NULL, '89490' || lpad(n::text, 14, '0'))
 FROM generate_series(1, 60) AS n;
@@ -80,6 +80,21 @@ FROM (VALUES ('serial', '{"state": "lost"}', 'state: expected registered, active
 	('height', '{}', 'sort: expected serial, last_seen or battery, with - before it for the reverse, got ''height''')) AS v (sort, filter, message);
 SELECT throws_ok(format('SELECT api.devices(10, %L, ''-battery'', ''{}'')', api.devices(10, NULL, 'battery', '{}')::json ->> 'next'),
 	'CF400', NULL, 'test_a_cursor_of_one_order_does_not_fit_another');
+
+-- More than one page's work: 3,500 devices, of which the last 1,600 have the tag, so that no filter has few devices and
+-- the first page looks at 3,000 and finds only some.
+
+INSERT INTO fleet.device (serial, model_id, state, tags)
+SELECT 'w-' || lpad(n::text, 4, '0'), (SELECT model_id FROM fleet.model WHERE name = 'F0'), 'active', CASE WHEN n > 1900 THEN '{late}' ELSE '{}' END::text[]
+FROM generate_series(1, 3500) AS n;
+SELECT api.devices(1000, NULL, '-serial', '{"tag": "late", "model": "F0", "state": "active"}') AS page \gset
+SELECT is((SELECT count(*) FROM jsonb_array_elements(:'page'::jsonb -> 'items')), 1000::bigint, 'test_a_page_is_full_when_enough_are_near');
+CREATE TEMP TABLE walked AS WITH RECURSIVE w AS (
+	SELECT api.devices(1000, NULL, 'serial', '{"tag": "late", "model": "F0"}')::jsonb AS page
+	UNION ALL SELECT api.devices(1000, w.page ->> 'next', 'serial', '{"tag": "late", "model": "F0"}')::jsonb FROM w WHERE w.page ->> 'next' IS NOT NULL)
+SELECT jsonb_array_length(page -> 'items') AS shown FROM w;
+SELECT results_eq('SELECT sum(shown), bool_or(shown BETWEEN 1 AND 999) FROM walked', 'VALUES (1600::bigint, true)',
+	'test_pages_that_end_early_lose_no_device');
 
 -- Export, counts, scope
 

@@ -1,0 +1,41 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A fleet for ops/bench api: :devices devices with latest state, one with :readings readings of the last 24 hours and a
+-- hundred with one a minute. Sets, not rows; triggers are off, so nothing of it is in the history.
+\set QUIET on
+\set ON_ERROR_STOP on
+SET session_replication_role = replica;
+SET synchronous_commit = off;
+SELECT setseed(0.5) \g /dev/null
+
+\echo '  devices'
+INSERT INTO fleet.model (manufacturer, name, end_of_support)
+SELECT 'Coldfleet', 'Bench-' || n, '2036-12-31' FROM generate_series(1, 4) AS n;
+INSERT INTO fleet.device (serial, model_id, hardware_revision, state, firmware)
+SELECT 'bench-' || n, m.ids[1 + n % 4], 'A',
+	CASE WHEN n % 50 = 0 THEN 'registered' WHEN n % 97 = 0 THEN 'disabled' ELSE 'active' END, '1.' || n % 7 || '.0'
+FROM generate_series(1, :devices) AS n,
+	(SELECT array_agg(model_id ORDER BY model_id) AS ids FROM fleet.model WHERE name LIKE 'Bench-%') AS m;
+
+\echo '  their latest state'
+-- Nine of ten were heard within the hour, the others within ten days.
+INSERT INTO telemetry.device_state (device_id, seq_high, received_at, reading_ts, temperature_ts, humidity_ts, battery_ts,
+	rsrp_ts, position_ts, latitude, longitude, temperature_c, humidity_pct, battery_pct, rsrp_dbm)
+SELECT device_id, 1000, at, at, at, at, at, at, at, 36 + 24 * random(), -10 + 40 * random(), 2 + 6 * random(),
+	40 + 20 * random(), 100 * random(), -120 + 50 * random()
+FROM (SELECT device_id, now() - CASE WHEN device_id % 10 = 0 THEN interval '10 days' ELSE interval '1 hour' END * random() AS at
+      FROM fleet.device WHERE serial LIKE 'bench-%') AS heard;
+
+\echo '  readings'
+SELECT telemetry.ensure_partition(now() - interval '1 day') \g /dev/null
+INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, humidity_pct, battery_pct)
+SELECT now() - interval '1 day' + n * (interval '1 day' / :readings), now() - interval '1 day' + n * (interval '1 day' / :readings),
+	device_id, n, 0, 0, (5 + sin(n / 500.0))::numeric(5, 2), (50 + random())::numeric(5, 1), 87
+FROM fleet.device, generate_series(0, :readings - 1) AS n WHERE serial = 'bench-1';
+INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c)
+SELECT now() - interval '1 day' + n * interval '1 minute', now(), device_id, n, 0, 0, (5 + sin(n / 50.0))::numeric(5, 2)
+FROM (SELECT device_id FROM fleet.device WHERE serial LIKE 'bench-%' AND serial <> 'bench-1' ORDER BY device_id LIMIT 100) AS d,
+	generate_series(0, 1439) AS n;
+
+\echo '  vacuum and statistics'
+VACUUM (ANALYZE) fleet.device, telemetry.device_state, telemetry.reading, fleet.model;
+CHECKPOINT;

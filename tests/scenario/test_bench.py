@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ops/bench: what it prints for a program to read, and that nothing of it is left, however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from stack import PRESET, ROOT, wait_for
+
+BENCH = ROOT / "ops" / "bench"
+
+
+def environment(folder):
+    folder.mkdir()
+    return {**os.environ, "COLDFLEET_PRESET": PRESET, "TMPDIR": str(folder)}
+
+
+def processes_that_name(folder):
+    found = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout.split()
+    return [pid for pid in found if pid != str(os.getpid())]
+
+
+@pytest.mark.release_only
+def test_bench_api_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "1", "--json"],
+                         capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    results = {line["case"]: line for line in map(json.loads, run.stdout.splitlines())}
+    assert list(results) == ["device", "fleet_page", "summary", "readings_csv"]
+    for line in results.values():
+        assert list(line) == ["bench", "case", "per_s", "pgbench_per_s", "ratio", "p50_ms", "p99_ms", "rss_mib"]
+        assert line["bench"] == "api" and line["per_s"] > 0 and 0 < line["rss_mib"] < 256
+    assert results["device"]["ratio"] > 0
+    assert 0 < results["fleet_page"]["p50_ms"] <= results["fleet_page"]["p99_ms"]
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
+def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    bench = subprocess.Popen([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "15"], start_new_session=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder))
+    for line in bench.stderr:
+        if "measuring device" in line:
+            break
+    os.killpg(bench.pid, signal.SIGINT)  # what a terminal does
+    said, complaint = bench.communicate(timeout=60)
+    assert bench.returncode == 130, complaint
+    assert said == ""
+    assert list(folder.iterdir()) == []
+    wait_for(lambda: processes_that_name(folder) == [], 20, "everything to end")
+
+
+@pytest.mark.parametrize("words, status, complaint", [
+    (["ingest"], 2, "ingest is not there yet"),
+    (["command"], 2, "command is not there yet"),
+    (["query"], 2, "query is not there yet"),
+    ([], 2, "expected a benchmark"),
+    (["everything"], 2, "expected a benchmark (api), got 'everything'"),
+    (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
+    (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
+])
+def test_wrong_words_end_with_status_2_and_what_was_expected(words, status, complaint):
+    run = subprocess.run([BENCH, *words], capture_output=True, text=True)
+    assert run.returncode == status and complaint in run.stderr

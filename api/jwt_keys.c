@@ -136,12 +136,12 @@ static bool kids_differ(const struct jwt_keys *k)
 struct jwt_keys *jwt_keys_new(const char *json, size_t len, struct err *e)
 {
 	struct jwt_keys *k = calloc(1, sizeof(*k));
-	const json_t *jwk;
-	size_t i;
 	if (k == NULL)
 		abort();
 	json_t *set = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
-	json_array_foreach(json_object_get(set, "keys"), i, jwk) add_key(k, jwk);
+	const json_t *jwks = json_object_get(set, "keys");
+	for (size_t i = 0; i < json_array_size(jwks); i++)
+		add_key(k, json_array_get(jwks, i));
 	json_decref(set);
 	if (k->count > 0 && kids_differ(k))
 		return k;

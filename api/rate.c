@@ -23,7 +23,7 @@ struct rate {
 	uint64_t seed[2];
 	struct bucket *buckets;
 	struct bucket **slots;
-	TAILQ_HEAD(, bucket) by_use; /* the last used one stands last */
+	TAILQ_HEAD(buckets, bucket) by_use; /* the last used one stands last */
 };
 
 struct rate *rate_new(double per_second, double burst, size_t keys)

@@ -135,8 +135,10 @@ daemon_ready() {
 
 trackers_start() {
 	[ "$TRACKERS" -gt 0 ] || return 0
+	mkdir -p "$STATE/flash"
 	process_start trackers "$BIN/coldfleet-tracker" run --host 127.0.0.1 --port "$MQTT_PORT" --certs "$STATE/certs" \
-		--ca "$STATE/certs/ca.crt" --trackers "$TRACKERS" --interval "$INTERVAL" --backfill "$BACKFILL"
+		--ca "$STATE/certs/ca.crt" --trackers "$TRACKERS" --interval "$INTERVAL" --backfill "$BACKFILL" \
+		--flash "$STATE/flash"
 }
 
 part_start() {

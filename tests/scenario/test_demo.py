@@ -31,8 +31,10 @@ def settings(folder):
 
 
 def foreground(folder, **options):
+    """As a terminal starts it. SIGINT is set back: who runs the tests in the background has it ignored, and bash keeps that."""
     return subprocess.Popen([DEMO, "--dir", folder, "--trackers", "0"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            env={**os.environ, "COLDFLEET_PRESET": PRESET}, **options)
+                            env={**os.environ, "COLDFLEET_PRESET": PRESET},
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
 
 
 @pytest.fixture

@@ -110,13 +110,17 @@ def fuzz():
     yield Step("build-fuzz", ["sh", "-ec", f'test -f "{tree}/build.ninja" || cmake -S "{ROOT}" -B "{tree}" -G Ninja '
                               f'-DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug '
                               f'-DCOLDFLEET_SANITIZE=ON -DCOLDFLEET_FUZZ=ON; ninja -C "{tree}" tests/fuzz/all'], whole, {})
-    for source in tracked("tests/fuzz/fuzz_*.c"):
-        name = Path(source).stem
-        grown, kept = OUT / "corpus" / name, ROOT / "tests" / "fuzz" / "corpus" / name
-        grown.mkdir(parents=True, exist_ok=True)
-        yield Step(name, [tree / "fuzz" / name, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
-                          "-print_final_stats=1", f"-artifact_prefix={OUT}/{name}-", grown,
-                          *([kept] if kept.is_dir() else [])], whole, {})
+    targets = [Path(source).stem for source in tracked("tests/fuzz/fuzz_*.c")]
+    for i in range(0, len(targets), 2):
+        yield [fuzz_step(tree, name) for name in targets[i:i + 2]]
+
+
+def fuzz_step(tree, name):
+    grown, kept = OUT / "corpus" / name, ROOT / "tests" / "fuzz" / "corpus" / name
+    grown.mkdir(parents=True, exist_ok=True)
+    return Step(name, [tree / "fuzz" / name, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=1024",
+                       "-print_final_stats=1", f"-artifact_prefix={OUT}/{name}-", grown, *([kept] if kept.is_dir() else [])],
+                whole, {})
 
 
 def failed_tests(report):

@@ -30,7 +30,6 @@ struct span {
 struct store {
 	struct db *db;
 	const char *name;
-	struct event_base *base;
 	struct metrics *metrics;
 	store_event_cb *cb;
 	void *arg;
@@ -452,7 +451,6 @@ struct store *store_new(struct event_base *base, const char *name, const char *c
 	if (s == NULL)
 		abort();
 	s->name = name;
-	s->base = base;
 	s->metrics = metrics;
 	s->cb = cb;
 	s->arg = arg;

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from api_process import read_all, read_answer
 from stack import BIN, PATIENCE, ROOT, wait_for
 
 CORPUS = sorted((ROOT / "tests/fuzz/corpus/fuzz_http_head").glob("*.http"))
@@ -58,25 +59,6 @@ class Api:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20 * PATIENCE)
-
-
-def read_all(s):
-    data = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := s.recv(65536):
-            data += piece
-    return data
-
-
-def read_answer(s):
-    """One answer: status, fields, body."""
-    file = s.makefile("rb")
-    status = int(file.readline().split()[1])
-    fields = {}
-    while (line := file.readline()) not in (b"\r\n", b""):
-        name, value = line.decode().split(":", 1)
-        fields[name.lower()] = value.strip()
-    return status, fields, file.read(int(fields["content-length"]))
 
 
 @pytest.fixture

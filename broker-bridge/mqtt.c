@@ -215,12 +215,16 @@ static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto
 {
 	struct mqtt *m = arg;
 	char *content_type = NULL, *response_topic = NULL;
+	void *correlation = NULL;
+	uint16_t correlation_len = 0;
 	(void)mosq;
 	if (m->drop_reason[0] != '\0')
 		return;
 	if (properties != NULL) {
 		mosquitto_property_read_string(properties, MQTT_PROP_CONTENT_TYPE, &content_type, false);
 		mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &response_topic, false);
+		mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &correlation, &correlation_len,
+					       false);
 	}
 	struct mqtt_message message = {
 		.topic = got->topic,
@@ -230,6 +234,8 @@ static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto
 		.retain = got->retain,
 		.content_type = content_type,
 		.response_topic = response_topic,
+		.correlation = correlation,
+		.correlation_len = correlation_len,
 	};
 	m->unread++;
 	if (m->options.hold_acks && got->qos > 0)
@@ -237,6 +243,7 @@ static void on_message(struct mosquitto *mosq, void *arg, const struct mosquitto
 	tell(m, &(struct mqtt_event){.type = MQTT_MESSAGE, .message = &message});
 	free(content_type);
 	free(response_topic);
+	free(correlation);
 }
 
 /* ---- libevent ---- */
@@ -378,6 +385,8 @@ static bool configure(struct mqtt *m, struct err *e)
 		rc = mosquitto_int_option(m->mosq, MOSQ_OPT_RECEIVE_MAXIMUM, o->receive_maximum);
 	if (rc == 0)
 		rc = mosquitto_int_option(m->mosq, MOSQ_OPT_TCP_NODELAY, 1);
+	if (rc == 0 && o->send_maximum > 0)
+		rc = mosquitto_int_option(m->mosq, MOSQ_OPT_SEND_MAXIMUM, o->send_maximum);
 	if (rc == 0)
 		rc = mosquitto_threaded_set(m->mosq, true);
 	if (rc == 0 && o->username != NULL)
@@ -605,9 +614,12 @@ bool mqtt_publish(struct mqtt *m, const struct mqtt_publish *p, int *mid, struct
 		mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE, p->content_type);
 	if (p->response_topic != NULL)
 		mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, p->response_topic);
+	if (p->correlation != NULL)
+		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, p->correlation,
+					      p->correlation_len);
 	if (p->expiry > 0)
 		mosquitto_property_add_int32(&properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, p->expiry);
-	int rc = mosquitto_publish_v5(m->mosq, mid, p->topic, (int)p->payload_len, p->payload, p->qos, false,
+	int rc = mosquitto_publish_v5(m->mosq, mid, p->topic, (int)p->payload_len, p->payload, p->qos, p->retain,
 				      properties);
 	mosquitto_property_free_all(&properties);
 	return queued(m, rc, "publish", e);

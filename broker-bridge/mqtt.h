@@ -31,6 +31,8 @@ struct mqtt_options {
 	int keepalive;                    /* seconds, 5..65535 */
 	uint32_t session_expiry;          /* seconds that the broker keeps the session; 0: ends with the connection */
 	uint16_t receive_maximum;         /* QoS 1 messages the broker may send before an acknowledgement; 0: default */
+	uint16_t send_maximum;            /* QoS 1 messages to the broker before an acknowledgement, if it allows as
+					   * many; 0: 20. Those beyond wait in memory and leave one by one */
 	bool hold_acks;                   /* see above */
 	double reconnect_first, reconnect_limit; /* seconds; 0: 0.5 and 30 */
 };
@@ -43,6 +45,8 @@ struct mqtt_message {
 	bool retain;
 	const char *content_type;   /* MQTT 5 property or NULL */
 	const char *response_topic; /* MQTT 5 property or NULL */
+	const void *correlation;    /* MQTT 5 correlation data or NULL */
+	size_t correlation_len;
 };
 
 enum mqtt_event_type {
@@ -98,7 +102,10 @@ struct mqtt_publish {
 	int qos;
 	const char *content_type;   /* NULL: none */
 	const char *response_topic; /* NULL: none */
-	uint32_t expiry;            /* seconds; 0: none */
+	const void *correlation;    /* NULL: none */
+	uint16_t correlation_len;
+	uint32_t expiry; /* seconds; 0: none */
+	bool retain;     /* the broker keeps it for later subscribers */
 };
 /* *mid (may be NULL) is what MQTT_PUBLISHED will carry. Fails with ERR_BROKER_LOST while not connected: nothing is
  * queued for later. QoS 1 messages without MQTT_PUBLISHED are forgotten when the connection is lost. */

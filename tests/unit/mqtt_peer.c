@@ -21,6 +21,11 @@ static void take_message(struct peer *p, const struct mqtt_message *m)
 	p->payload[len] = '\0';
 	p->payload_len = m->payload_len;
 	p->qos = m->qos;
+	p->retain = m->retain;
+	p->correlation_len = m->correlation_len;
+	memset(p->correlation, 0, sizeof(p->correlation));
+	if (m->correlation != NULL && m->correlation_len < sizeof(p->correlation))
+		memcpy(p->correlation, m->correlation, m->correlation_len);
 	copy_text(p->topic, sizeof(p->topic), m->topic);
 	copy_text(p->content_type, sizeof(p->content_type), m->content_type);
 	copy_text(p->response_topic, sizeof(p->response_topic), m->response_topic);

@@ -17,7 +17,10 @@ struct peer {
 	char payload[32];  /* of the last message, cut off */
 	size_t payload_len;
 	char topic[64], content_type[64], response_topic[64];
+	char correlation[16]; /* terminated */
+	size_t correlation_len;
 	int qos;
+	bool retain;
 };
 
 /* Fills in what `options` leaves open (a Unix socket, a client id of its own, quick reconnects), over TLS when `tls`.

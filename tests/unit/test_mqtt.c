@@ -34,6 +34,8 @@ static void test_a_message_brings_its_topic_and_properties(void **state)
 				       .qos = 1,
 				       .content_type = "application/senml+json",
 				       .response_topic = "cf/v1/x/receipt",
+				       .correlation = "\0\0\1\2",
+				       .correlation_len = 4,
 				       .expiry = 60};
 	int mid = 0;
 	assert_true(mqtt_publish(out->m, &m, &mid, NULL));
@@ -45,10 +47,38 @@ static void test_a_message_brings_its_topic_and_properties(void **state)
 	assert_int_equal(in->qos, 1);
 	assert_string_equal(in->content_type, "application/senml+json");
 	assert_string_equal(in->response_topic, "cf/v1/x/receipt");
+	assert_int_equal(in->correlation_len, 4);
+	assert_memory_equal(in->correlation, "\0\0\1\2", 4);
 	peer_publish(base, out, "a/c", 5, 1);
 	assert_true(peer_wait(base, &in->messages, 2, 5));
 	assert_string_equal(in->content_type, "-");
 	assert_string_equal(in->response_topic, "-");
+	assert_int_equal(in->correlation_len, 0);
+	peer_free(in);
+	peer_free(out);
+}
+
+static void test_a_retained_message_reaches_who_subscribes_later(void **state)
+{
+	(void)state;
+	struct peer *out = peer_up(base, (struct mqtt_options){0}, false, NULL);
+	const struct mqtt_publish m = {.topic = "kept/1", .payload = "x", .payload_len = 1, .qos = 1, .retain = true};
+	assert_true(mqtt_publish(out->m, &m, NULL, NULL));
+	assert_true(peer_wait(base, &out->published, 1, 5));
+	struct peer *in = peer_up(base, (struct mqtt_options){0}, false, "kept/+");
+	assert_true(peer_wait(base, &in->messages, 1, 5));
+	assert_true(in->retain);
+	peer_free(in);
+	peer_free(out);
+}
+
+static void test_more_messages_than_may_be_unacknowledged_at_once_all_arrive(void **state)
+{
+	(void)state;
+	struct peer *in = peer_up(base, (struct mqtt_options){0}, false, "many");
+	struct peer *out = peer_up(base, (struct mqtt_options){.send_maximum = 3}, false, NULL);
+	peer_publish(base, out, "many", 0, 50);
+	assert_true(peer_wait(base, &in->messages, 50, 5));
 	peer_free(in);
 	peer_free(out);
 }
@@ -317,6 +347,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_message_brings_its_topic_and_properties),
+		cmocka_unit_test(test_a_retained_message_reaches_who_subscribes_later),
+		cmocka_unit_test(test_more_messages_than_may_be_unacknowledged_at_once_all_arrive),
 		cmocka_unit_test(test_a_message_of_1_mib_arrives),
 		cmocka_unit_test(test_a_message_comes_again_unless_it_was_released),
 		cmocka_unit_test(test_receive_maximum_bounds_what_comes_before_the_first_release),

@@ -256,6 +256,31 @@ $$;
 COMMENT ON FUNCTION api.json_model(fleet.model, text) IS
 	'What kind of tracker it is as a JSON object; support_ended is true after its last day of support.';
 
+CREATE FUNCTION api.json_mismatch(device int) RETURNS text
+LANGUAGE plpgsql STABLE STRICT -- keeps its plan, which a function in SQL that is no single expression would not
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN (SELECT json_agg(json_build_object('field', m.field, 'expected_by', m.expected_by, 'expected', m.expected,
+			'reported', m.reported) ORDER BY m.expected_by, m.field)
+		FROM telemetry.identity_mismatch AS m WHERE m.device_id = device);
+END
+$$;
+COMMENT ON FUNCTION api.json_mismatch(int) IS
+	'Where what a device told of its module and SIM is not what was expected, as a JSON array; NULL: nowhere.';
+
+CREATE FUNCTION api.json_reported(s telemetry.device_status) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT concat('"mcu_state":', api.json_or_null(s.mcu_state), ',"reported":', CASE WHEN s.device_id IS NULL THEN 'null' ELSE concat(
+			'{"received_at":', api.json_time(s.received_at), ',"boot":', s.boot, ',"uptime_s":', to_json(s.uptime_s),
+			',"clock":', coalesce(api.json_time(s.clock), 'null'), ',"firmware":', s.body -> 'firmware',
+			',"module":', coalesce((s.body -> 'module')::text, 'null'), ',"config_version":', coalesce(s.config_version::text, 'null'), '}') END,
+		',"identity_mismatch":', coalesce(api.json_mismatch(s.device_id), '[]'))
+$$;
+COMMENT ON FUNCTION api.json_reported(telemetry.device_status) IS
+	'What a device last told about itself as fields of a JSON object: mcu_state, reported (null: it told nothing), identity_mismatch.';
+
 CREATE FUNCTION api.device(serial text) RETURNS text
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -277,7 +302,7 @@ BEGIN
 		',"sim":', CASE WHEN i.sim_id IS NULL THEN 'null' ELSE concat(
 			'{"iccid":', to_json(i.iccid), ',"imsi":', api.json_or_null(i.imsi),
 			',"apn":', api.json_or_null(i.apn), ',"expected_prefix":', api.json_or_null(i.expected_prefix::text), '}') END,
-		',"latest":', api.json_latest(s), '}')
+		',', api.json_reported(r), ',"latest":', api.json_latest(s), '}')
 	INTO answer
 	FROM fleet.device AS d
 	JOIN fleet.model AS m USING (model_id)
@@ -285,6 +310,7 @@ BEGIN
 	LEFT JOIN fleet.module_type AS c ON c.manufacturer = o.manufacturer AND c.model = o.model
 	LEFT JOIN fleet.sim AS i USING (device_id)
 	LEFT JOIN telemetry.device_state AS s USING (device_id)
+	LEFT JOIN telemetry.device_status AS r USING (device_id)
 	WHERE d.serial = device.serial;
 	IF answer IS NULL THEN
 		RAISE EXCEPTION 'no device has the serial %', serial USING ERRCODE = 'CF404';
@@ -293,7 +319,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION api.device(text) IS
-	'GET /v1/devices/{serial}: a device, its model, module and SIM, and its latest state. Unknown serial: CF404.';
+	'GET /v1/devices/{serial}: a device, its model, module and SIM, what it reported of itself, and its latest state. Unknown serial: CF404.';
 
 CREATE FUNCTION api.device_number(serial text) RETURNS int
 LANGUAGE plpgsql

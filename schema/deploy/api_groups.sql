@@ -228,6 +228,8 @@ BEGIN
 	END IF;
 	SELECT * INTO wish FROM fleet.config AS c WHERE c.device_id = device ORDER BY c.version DESC LIMIT 1;
 	SELECT * INTO fact FROM fleet.config_report AS r WHERE r.device_id = device;
+	-- A device that names a version and no values runs with those of that version.
+	fact.body := coalesce(fact.body, (SELECT c.body FROM fleet.config AS c WHERE c.device_id = device AND c.version = fact.version));
 	RETURN (200, concat('{"desired":', CASE WHEN wish.version IS NULL THEN 'null' ELSE api.json_config(wish) END,
 		',"reported":', CASE WHEN fact.device_id IS NULL THEN 'null' ELSE concat('{"version":', coalesce(fact.version::text, 'null'),
 			',"config":', coalesce(fact.body::text, 'null'), ',"reported_at":', api.json_time(fact.reported_at), '}') END,

@@ -229,13 +229,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	device CONSTANT int := api.device_number(serial);
-	body CONSTANT text := concat('{"serial":', to_json(serial), ',"latest":',
-		(SELECT api.json_latest(s) FROM telemetry.device_state AS s WHERE s.device_id = device), '}');
+	body CONSTANT text := concat('{"serial":', to_json(serial),
+		(SELECT concat(',', api.json_reported(r)) FROM (SELECT) AS always LEFT JOIN telemetry.device_status AS r ON r.device_id = device),
+		',"latest":', (SELECT api.json_latest(s) FROM telemetry.device_state AS s WHERE s.device_id = device), '}');
 BEGIN
 	RETURN (200, body, left(md5(body), 16), NULL)::api.answer;
 END
 $$;
-COMMENT ON FUNCTION api.device_state(text) IS 'GET /v1/devices/{serial}/state: the latest of each channel. Unknown serial: CF404.';
+COMMENT ON FUNCTION api.device_state(text) IS 'GET /v1/devices/{serial}/state: what a device last told of itself, and the latest of each channel. Unknown serial: CF404.';
 
 CREATE FUNCTION api.json_ranges(numbers int4multirange) RETURNS text
 LANGUAGE sql IMMUTABLE

@@ -11,8 +11,8 @@
 #define ARRAY_HEADER 20
 
 static const uint32_t type_oids[PG_TYPES] = {
-	[PG_BOOL] = 16,    [PG_BYTEA] = 17,   [PG_INT2] = 21, [PG_INT4] = 23,
-	[PG_FLOAT4] = 700, [PG_FLOAT8] = 701, [PG_TEXT] = 25, [PG_TIMESTAMPTZ] = 1184,
+	[PG_BOOL] = 16,    [PG_BYTEA] = 17,   [PG_INT2] = 21, [PG_INT4] = 23,          [PG_INT8] = 20,
+	[PG_FLOAT4] = 700, [PG_FLOAT8] = 701, [PG_TEXT] = 25, [PG_TIMESTAMPTZ] = 1184, [PG_UUID] = 2950,
 };
 
 static void put32(uint8_t *at, uint32_t value)
@@ -73,6 +73,11 @@ static void put64(struct pg_array *a, uint64_t bits)
 {
 	bits = htobe64(bits);
 	memcpy(element(a, sizeof(bits)), &bits, sizeof(bits));
+}
+
+void pg_array_int8(struct pg_array *a, int64_t value)
+{
+	put64(a, (uint64_t)value);
 }
 
 void pg_array_float8(struct pg_array *a, double value)

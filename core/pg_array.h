@@ -12,7 +12,19 @@
 #include "core/arena.h"
 #include "core/db.h"
 
-enum pg_type { PG_BOOL, PG_BYTEA, PG_INT2, PG_INT4, PG_FLOAT4, PG_FLOAT8, PG_TEXT, PG_TIMESTAMPTZ, PG_TYPES };
+enum pg_type {
+	PG_BOOL,
+	PG_BYTEA,
+	PG_INT2,
+	PG_INT4,
+	PG_INT8,
+	PG_FLOAT4,
+	PG_FLOAT8,
+	PG_TEXT,
+	PG_TIMESTAMPTZ,
+	PG_UUID,
+	PG_TYPES
+};
 
 struct pg_array {
 	uint8_t *data;
@@ -28,10 +40,11 @@ void pg_array_null(struct pg_array *a);
 void pg_array_bool(struct pg_array *a, bool value);
 void pg_array_int2(struct pg_array *a, int16_t value);
 void pg_array_int4(struct pg_array *a, int32_t value);
+void pg_array_int8(struct pg_array *a, int64_t value);
 void pg_array_float4(struct pg_array *a, float value);
 void pg_array_float8(struct pg_array *a, double value);
 void pg_array_time(struct pg_array *a, int64_t unix_us);                /* microseconds since 1970-01-01T00:00:00Z */
-void pg_array_bytes(struct pg_array *a, const void *bytes, size_t len); /* bytea and text */
+void pg_array_bytes(struct pg_array *a, const void *bytes, size_t len); /* bytea, text; uuid: 16 bytes */
 
 #define PG_PARAMS_MAX 64
 

@@ -49,6 +49,13 @@ static void test_postgresql_reads_each_type_as_it_was_meant(void **state)
 	pg_array_null(&a);
 	pg_array_int4(&a, INT32_MAX);
 	understood("int4", &a, "{-2147483648,NULL,2147483647}");
+	a = pg_array_new(arena, PG_INT8, 2, 16);
+	pg_array_int8(&a, INT64_MIN);
+	pg_array_int8(&a, INT64_C(4294967296));
+	understood("int8", &a, "{-9223372036854775808,4294967296}");
+	a = pg_array_new(arena, PG_UUID, 1, 16);
+	pg_array_bytes(&a, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20", 16);
+	understood("uuid", &a, "{01020304-0506-0708-090a-0b0c0d0e0f10}");
 	a = pg_array_new(arena, PG_FLOAT4, 2, 8);
 	pg_array_float4(&a, -18.25f);
 	pg_array_float4(&a, 4.1f);

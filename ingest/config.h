@@ -4,6 +4,7 @@
 #ifndef COLDFLEET_INGEST_CONFIG_H
 #define COLDFLEET_INGEST_CONFIG_H
 
+#include "broker-bridge/mqtt_config.h"
 #include "core/config.h"
 #include "core/service.h"
 #include "ingest/pack.h"
@@ -16,17 +17,7 @@ struct ingest_config {
 	bool leave;
 	int64_t batch_messages;
 	int64_t batch_readings;
-	char mqtt_host[CONFIG_TEXT_MAX];
-	int64_t mqtt_port;
-	char mqtt_username[CONFIG_TEXT_MAX];
-	char mqtt_password_file[CONFIG_TEXT_MAX];
-	char mqtt_ca[CONFIG_TEXT_MAX];
-	char mqtt_cert[CONFIG_TEXT_MAX];
-	char mqtt_key[CONFIG_TEXT_MAX];
-	char client_id[CONFIG_TEXT_MAX];
-	char share_group[CONFIG_TEXT_MAX];
-	double session_expiry;
-	double keepalive;
+	struct mqtt_config mqtt;
 	int64_t max_pack_bytes;
 	int64_t max_pack_samples;
 	double max_age;
@@ -37,11 +28,5 @@ extern const struct config_item ingest_config_items[];
 extern const size_t ingest_config_item_count;
 
 struct pack_limits ingest_pack_limits(const struct ingest_config *c);
-
-/* What the table alone cannot say. */
-bool ingest_config_check(const struct ingest_config *c, struct err *e);
-
-/* Reads the first line of the password file into `out`; an empty path gives an empty password. */
-bool ingest_password(const struct ingest_config *c, char *out, size_t size, struct err *e);
 
 #endif

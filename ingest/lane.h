@@ -17,7 +17,6 @@ struct lane;
 struct lane_options {
 	unsigned number;                    /* part of the MQTT client id, so stable from one start to the next */
 	const struct ingest_config *config; /* borrowed; limits are read anew for each message */
-	const char *password;               /* at the broker */
 	struct directory *directory;
 	struct metrics *metrics;
 };

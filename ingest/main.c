@@ -2,7 +2,6 @@
  *
  * coldfleet-ingest: telemetry from the broker into PostgreSQL. A service, a directory of devices, and lanes. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker-bridge/mqtt.h"
 #include "core/log.h"
@@ -26,7 +25,6 @@ struct ingest {
 	size_t stopped;
 	size_t part_devices, part_lanes;
 	struct event *gauges;
-	char password[256];
 };
 
 static void on_directory(enum directory_event event, void *arg)
@@ -80,8 +78,7 @@ static bool ingest_init(struct ingest *in, struct err *e)
 {
 	struct event_base *base = service_base(in->service);
 	static const struct timeval second = {.tv_sec = 1};
-	if (!ingest_password(&in->config, in->password, sizeof(in->password), e) ||
-	    !ingest_config_check(&in->config, e))
+	if (!mqtt_config_check(&in->config.mqtt, "ingest", e))
 		return false;
 	in->part_devices = service_part(in->service, "the device directory");
 	in->part_lanes = service_part(in->service, "a lane (broker or database)");
@@ -95,7 +92,6 @@ static bool ingest_init(struct ingest *in, struct err *e)
 	for (; in->lane_count < (size_t)in->config.lanes; in->lane_count++) {
 		struct lane_options options = {.number = (unsigned)((size_t)in->config.first_lane + in->lane_count),
 					       .config = &in->config,
-					       .password = in->password,
 					       .directory = in->directory,
 					       .metrics = service_metrics(in->service)};
 		in->lanes[in->lane_count] = lane_new(base, &options, on_lane, in, e);
@@ -118,7 +114,7 @@ static void ingest_fini(struct ingest *in)
 		event_free(in->gauges);
 	replay_free(&in->replay);
 	directory_free(&in->directory);
-	explicit_bzero(in->password, sizeof(in->password));
+	mqtt_config_forget(&in->config.mqtt);
 	service_free(&in->service);
 }
 

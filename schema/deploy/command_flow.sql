@@ -1,0 +1,499 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What moves commands: the signer takes and stores, the bridge claims, tells what could not be sent and what devices
+-- replied, and sweeps for what time alone changes. Each function works on a set of commands at once and first locks the
+-- rows of their devices in command.device, by rising number; so two of them never change the queue of one device at once.
+BEGIN;
+
+SET LOCAL ROLE coldfleet_owner;
+
+CREATE FUNCTION command.hold(devices int[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM FROM command.device AS d WHERE d.device_id = ANY (devices) ORDER BY d.device_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION command.hold(int[]) IS 'Keeps the queues of these devices to the end of the transaction; waits for whoever has them.';
+
+CREATE FUNCTION command.hold_free(devices int[]) RETURNS int[]
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(array_agg(device_id), '{}') FROM (
+		SELECT d.device_id FROM command.device AS d WHERE d.device_id = ANY (devices) ORDER BY d.device_id
+		FOR NO KEY UPDATE SKIP LOCKED) AS u
+$$;
+COMMENT ON FUNCTION command.hold_free(int[]) IS 'Like command.hold(), but only of the devices that nobody has; returns them.';
+
+CREATE FUNCTION command.advance(devices int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+	behind CONSTANT int[] := ARRAY(SELECT d FROM unnest(devices) AS d
+		WHERE EXISTS (SELECT FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued'));
+BEGIN
+	IF cardinality(behind) = 0 THEN
+		RETURN;
+	END IF;
+	UPDATE command.command AS f SET state = 'approved', place = 'queued', generation = f.generation + 1, counter = NULL, taken_at = NULL,
+		retry_at = 'infinity', detail = 'gave way to a more urgent command'
+	FROM unnest(behind) AS d
+	WHERE f.device_id = d AND f.place IN ('front', 'ready') AND EXISTS (SELECT FROM command.command AS q
+		WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued' AND q.urgency < f.urgency);
+	UPDATE command.command AS c SET place = 'front', taken_at = NULL, detail = NULL
+	FROM unnest(behind) AS d
+	CROSS JOIN LATERAL (SELECT q.command_id FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued'
+		ORDER BY q.urgency, q.class, q.requested_at, q.command_id LIMIT 1) AS h
+	WHERE c.command_id = h.command_id AND NOT EXISTS (SELECT FROM command.command AS f
+		WHERE f.device_id = d AND f.place IN ('front', 'ready'));
+	IF FOUND THEN
+		PERFORM pg_notify('command_sign', '');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION command.advance(int[]) IS
+	'Puts the first queued command of each of these devices to the front where nobody is, or where a less urgent one is, which then gives '
+	'way with its signature. Whoever calls holds the devices.';
+
+CREATE FUNCTION command.take_to_sign(max int)
+RETURNS TABLE (command_id uuid, generation int, serial text, epoch bigint, counter bigint, class int, operation text, arguments jsonb,
+	issued_at timestamptz, not_before timestamptz, expires_at timestamptz, requested_by text, canonical bytea, request_sha256 bytea,
+	approver text, approved_sha256 bytea, approved_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER ROWS 500
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	setting CONSTANT command.setting := (SELECT s FROM command.setting AS s);
+	stale CONSTANT timestamptz := now() - setting.take_again;
+	devices int[] := ARRAY(SELECT c.device_id FROM command.command AS c
+		WHERE c.place = 'front' AND (c.taken_at IS NULL OR c.taken_at < stale) AND c.expires_at > now()
+		ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT max);
+BEGIN
+	devices := command.hold_free(devices);
+	RETURN QUERY
+		WITH taken AS (
+			UPDATE command.command AS c SET taken_at = now(), generation = c.generation + 1, counter = nextval('command.counter')
+			FROM unnest(devices) AS d
+			WHERE c.device_id = d AND c.place = 'front' AND (c.taken_at IS NULL OR c.taken_at < stale) AND c.expires_at > now()
+			RETURNING c.*)
+		SELECT t.command_id, t.generation, d.serial, setting.epoch, t.counter, t.class::int, t.operation, r.arguments,
+			date_trunc('second', now()), r.not_before, r.expires_at, r.requested_by, r.canonical, r.request_sha256,
+			a.approver, a.request_sha256, a.at
+		FROM taken AS t
+		JOIN command.request AS r USING (request_id)
+		JOIN fleet.device AS d USING (device_id)
+		LEFT JOIN command.approval AS a ON a.request_id = t.request_id AND a.request_sha256 = r.request_sha256 AND a.decision = 'approved'
+		ORDER BY t.urgency, t.class, t.requested_at, t.command_id;
+END
+$$;
+COMMENT ON FUNCTION command.take_to_sign(int) IS
+	'Takes the next commands for signing, at most max and one a device, the most urgent first; each gets a generation and a counter. One '
+	'that was taken command.setting.take_again ago and not signed is taken again. The approver is NULL where none is needed. NOTIFY '
+	'command_sign says that there is something to take.';
+
+CREATE FUNCTION command.store_signed(command_ids uuid[], generations int[], messages bytea[], kid bytea)
+RETURNS TABLE (command_id uuid, stored boolean)
+LANGUAGE plpgsql SECURITY DEFINER ROWS 500
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	done uuid[];
+BEGIN
+	PERFORM command.hold(ARRAY(SELECT c.device_id FROM unnest(command_ids) AS u JOIN command.command AS c ON c.command_id = u));
+	WITH kept AS (
+		INSERT INTO command.message AS m (command_id, counter, kid, message)
+		SELECT c.command_id, c.counter, store_signed.kid, u.message
+		FROM unnest(command_ids, generations, messages) AS u (id, generation, message)
+		JOIN command.command AS c ON c.command_id = u.id
+		WHERE c.place = 'front' AND c.taken_at IS NOT NULL AND c.generation = u.generation
+		RETURNING m.command_id)
+	SELECT coalesce(array_agg(kept.command_id), '{}') INTO done FROM kept;
+	UPDATE command.command AS c SET state = 'signed', place = 'ready', retry_at = now(), since = now()
+	FROM unnest(done) AS u WHERE c.command_id = u;
+	IF cardinality(done) > 0 THEN
+		PERFORM pg_notify('command_send', '');
+	END IF;
+	RETURN QUERY SELECT u, d IS NOT NULL FROM unnest(command_ids) AS u LEFT JOIN unnest(done) AS d ON d = u;
+END
+$$;
+COMMENT ON FUNCTION command.store_signed(uuid[], int[], bytea[], bytea) IS
+	'Keeps the signed bytes of commands that were taken; stored is false for one that was given back, ended or taken again since: its '
+	'bytes are void and kept nowhere. kid: key id of the key that signed them all, 8 bytes.';
+
+CREATE FUNCTION command.refuse_to_sign(command_ids uuid[], generations int[], reasons text[])
+RETURNS TABLE (command_id uuid, refused boolean)
+LANGUAGE plpgsql SECURITY DEFINER ROWS 500
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	devices CONSTANT int[] := ARRAY(SELECT c.device_id FROM unnest(command_ids) AS u JOIN command.command AS c ON c.command_id = u);
+	done uuid[];
+BEGIN
+	PERFORM command.hold(devices);
+	WITH ended AS (
+		UPDATE command.command AS c SET state = 'refused', place = NULL, ended_at = now(), detail = 'the signer: ' || u.reason
+		FROM unnest(command_ids, generations, reasons) AS u (id, generation, reason)
+		WHERE c.command_id = u.id AND c.place = 'front' AND c.taken_at IS NOT NULL AND c.generation = u.generation
+		RETURNING c.command_id)
+	SELECT coalesce(array_agg(ended.command_id), '{}') INTO done FROM ended;
+	PERFORM command.advance(devices);
+	RETURN QUERY SELECT u, d IS NOT NULL FROM unnest(command_ids) AS u LEFT JOIN unnest(done) AS d ON d = u;
+END
+$$;
+COMMENT ON FUNCTION command.refuse_to_sign(uuid[], int[], text[]) IS
+	'Ends commands that were taken and that the signer found not to be what was approved; refused is false for a stale generation.';
+
+CREATE FUNCTION command.claim(max int, present text[])
+RETURNS TABLE (command_id uuid, generation int, serial text, message bytea, expires_at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER ROWS 500
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+	setting CONSTANT command.setting := (SELECT s FROM command.setting AS s);
+	here CONSTANT int[] := ARRAY(SELECT d.device_id FROM unnest(present) AS u JOIN fleet.device AS d ON d.serial = u);
+	-- Found by state and time; looked at again once their devices are held.
+	devices CONSTANT int[] := command.hold_free(ARRAY(
+		(SELECT c.device_id FROM command.command AS c WHERE c.place IN ('ready', 'wire') AND c.retry_at < 'infinity' AND c.retry_at <= now()
+		 ORDER BY c.retry_at LIMIT max)
+		UNION ALL (SELECT c.device_id FROM unnest(here) AS d JOIN command.command AS c ON c.device_id = d
+		 WHERE c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.since <= now() LIMIT max)));
+BEGIN
+	IF cardinality(devices) = 0 THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+		WITH due AS MATERIALIZED (
+			SELECT c.command_id FROM unnest(devices) AS d JOIN command.command AS c ON c.device_id = d
+			WHERE c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.expires_at > now()
+				AND (c.retry_at <= now() OR c.since <= now() AND d = ANY (here))
+				AND (c.state <> 'sent' OR c.since <= now())
+				-- One after the other, as counters demand; but not for ever, and not what is urgent.
+				AND (c.state = 'sent' OR c.urgency < 3 OR NOT EXISTS (SELECT FROM command.command AS s
+					WHERE s.device_id = d AND s.place IS NOT NULL AND s.place = 'wire' AND s.state = 'sent' AND s.since > now()))
+			ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT max
+		), sent AS (
+			UPDATE command.command AS c SET state = 'sent', place = 'wire', generation = c.generation + 1, sends = c.sends + 1,
+				sent_at = coalesce(c.sent_at, now()), retry_at = 'infinity',
+				since = now() + setting.ack_timeout * (1 << least(c.sends, 6)),
+				detail = CASE WHEN c.sends > 0 THEN 'sent again' END
+			FROM due WHERE c.command_id = due.command_id
+			RETURNING c.*)
+		SELECT s.command_id, s.generation, d.serial, m.message, s.expires_at
+		FROM sent AS s JOIN fleet.device AS d USING (device_id) JOIN command.message AS m USING (command_id, counter)
+		ORDER BY s.urgency, s.class, s.requested_at, s.command_id;
+	PERFORM command.advance(devices);
+END
+$$;
+COMMENT ON FUNCTION command.claim(int, text[]) IS
+	'Commands to publish now, at most max: those newly signed, those that waited and whose device is present or was heard meanwhile, and '
+	'those whose time for a reply is over and whose device is there. They are sent from the commit on, which comes before the publish. '
+	'present: serials that appeared since the last call, or that are known to be connected. NOTIFY command_send says that there is '
+	'something to claim.';
+
+CREATE FUNCTION command.unreachable(command_ids uuid[], generations int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+	devices CONSTANT int[] := ARRAY(SELECT DISTINCT c.device_id FROM unnest(command_ids) AS u JOIN command.command AS c ON c.command_id = u);
+	back uuid[];
+	first uuid[];
+BEGIN
+	PERFORM command.hold(devices);
+	-- An earlier sending may have arrived: it stays sent.
+	UPDATE command.command AS c SET sends = c.sends - 1
+	FROM unnest(command_ids, generations) AS u (id, generation)
+	WHERE c.command_id = u.id AND c.generation = u.generation AND c.state = 'sent' AND c.sends > 1;
+	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation) JOIN command.command AS c ON c.command_id = u.id
+		WHERE c.generation = u.generation AND c.state = 'sent' AND c.sends = 1);
+	-- Of those that come back and the one that went to the front meanwhile, the first waits and the others are signed anew.
+	first := ARRAY(SELECT h.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
+		SELECT c.command_id FROM command.command AS c WHERE c.device_id = d AND c.place IS NOT NULL
+			AND (c.place IN ('front', 'ready') OR c.command_id = ANY (back))
+		ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT 1) AS h);
+	UPDATE command.command AS c SET state = 'approved', place = 'queued', generation = c.generation + 1, counter = NULL, taken_at = NULL,
+		sends = 0, sent_at = NULL, retry_at = 'infinity', detail = 'gave way to another command of an unreachable device'
+	FROM unnest(devices) AS d
+	WHERE c.device_id = d AND c.place IS NOT NULL AND (c.command_id = ANY (back) OR c.place IN ('front', 'ready')
+		AND EXISTS (SELECT FROM command.command AS b WHERE b.command_id = ANY (back) AND b.device_id = d))
+		AND c.command_id <> ALL (first);
+	UPDATE command.command AS c SET state = 'waiting', place = 'ready', sends = 0, sent_at = NULL, since = now(), retry_at = 'infinity', detail = NULL
+	FROM unnest(first) AS f WHERE c.command_id = f AND c.command_id = ANY (back);
+	PERFORM command.advance(devices);
+END
+$$;
+COMMENT ON FUNCTION command.unreachable(uuid[], int[]) IS
+	'Says of claimed commands that they surely reached nobody: the broker answered that no one subscribes, or they were not published. They '
+	'wait for their device, but for one of which an earlier sending may have arrived; that one stays sent. Stale generations change nothing. '
+	'A device that appeared between the publish and this call is to be named to the next command.claim().';
+
+CREATE FUNCTION command.judge(serials text[], command_ids uuid[], counters bigint[], statuses text[])
+RETURNS TABLE (place bigint, device_id int, verdict text)
+LANGUAGE sql STABLE ROWS 500
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+	SELECT u.place, d.device_id, CASE
+		WHEN c.command_id IS NULL THEN 'unknown'
+		WHEN c.device_id IS DISTINCT FROM d.device_id THEN 'foreign'
+		WHEN c.state IN ('awaiting_approval', 'approved', 'signed', 'refused') OR c.counter IS NULL THEN 'unexpected'
+		WHEN c.counter <> u.counter
+			AND NOT EXISTS (SELECT FROM command.message AS m WHERE m.command_id = u.id AND m.counter = u.counter) THEN 'unexpected'
+		-- The first result of a batch stands, like one that stood before it.
+		WHEN u.status = 'accepted' THEN CASE WHEN c.state IN ('accepted', 'succeeded', 'failed', 'rejected')
+			OR u.place > min(u.place) OVER (PARTITION BY u.id) THEN 'repeated' ELSE 'applied' END
+		WHEN c.state IN ('succeeded', 'failed', 'rejected') THEN CASE WHEN c.state = u.status THEN 'repeated' ELSE 'contradicts' END
+		WHEN u.place = min(u.place) FILTER (WHERE u.status <> 'accepted') OVER (PARTITION BY u.id) THEN 'applied'
+		WHEN u.status = first_value(u.status) OVER (PARTITION BY u.id ORDER BY u.status = 'accepted', u.place) THEN 'repeated'
+		ELSE 'contradicts' END
+	FROM unnest(serials, command_ids, counters, statuses) WITH ORDINALITY AS u (serial, id, counter, status, place)
+	LEFT JOIN fleet.device AS d ON d.serial = u.serial
+	LEFT JOIN command.command AS c ON c.command_id = u.id
+$$;
+COMMENT ON FUNCTION command.judge(text[], uuid[], bigint[], text[]) IS
+	'What each reply of a batch is worth, in its order: the device that it came from and the verdict of command.reply.';
+
+CREATE FUNCTION command.switch_devices(ended uuid[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	change record;
+BEGIN
+	FOR change IN
+		SELECT c.operation, array_agg(c.device_id ORDER BY c.device_id) AS devices
+		FROM unnest(ended) AS u JOIN command.command AS c ON c.command_id = u
+		WHERE c.switched IS NOT NULL AND NOT EXISTS (SELECT FROM command.command AS n
+			WHERE n.device_id = c.device_id AND n.switched IS NOT NULL AND n.switched > c.switched)
+		GROUP BY 1
+	LOOP
+		PERFORM set_config('coldfleet.reason', format('the device carried out a signed %s', change.operation), true);
+		UPDATE fleet.device AS d SET state = CASE change.operation WHEN 'disable' THEN 'disabled' ELSE 'active' END
+		WHERE d.device_id = ANY (change.devices)
+			AND d.state = ANY (CASE change.operation WHEN 'disable' THEN '{registered,active}'::text[] ELSE '{registered,disabled}' END);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION command.switch_devices(uuid[]) IS
+	'Brings fleet.device.state after the disables and enables among these commands, as far as no later one of the device has succeeded.';
+
+CREATE FUNCTION command.record_replies(serials text[], command_ids uuid[], counters bigint[], statuses text[], reasons text[], results jsonb[],
+	device_times timestamptz[], boot_counts bigint[], generations bigint[], raws bytea[], received timestamptz[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+	devices CONSTANT int[] := ARRAY(SELECT DISTINCT c.device_id FROM unnest(command_ids) AS u JOIN command.command AS c ON c.command_id = u);
+	accepted uuid[];
+	accepted_why text[];
+	ended uuid[];
+	ended_how text[];
+	ended_why text[];
+	freed boolean;
+BEGIN
+	PERFORM command.hold(devices);
+	WITH kept AS (
+		INSERT INTO command.reply AS r (received_at, serial, device_id, command_id, counter, generation, boot_count, device_time, status, verdict,
+			reason, result, raw)
+		SELECT coalesce(u.received, now()), u.serial, j.device_id, u.id, u.counter, u.generation, u.boot_count, u.device_time, u.status, j.verdict,
+			u.reason, u.result, u.raw
+		FROM unnest(serials, command_ids, counters, statuses, reasons, results, device_times, boot_counts, generations, raws, received)
+			WITH ORDINALITY AS u (serial, id, counter, status, reason, result, device_time, boot_count, generation, raw, received, n)
+		JOIN command.judge(serials, command_ids, counters, statuses) AS j ON j.place = u.n
+		ORDER BY u.n
+		RETURNING r.command_id, r.status, r.reason, r.verdict)
+	SELECT array_agg(k.command_id) FILTER (WHERE k.status = 'accepted'), array_agg(k.reason) FILTER (WHERE k.status = 'accepted'),
+		array_agg(k.command_id) FILTER (WHERE k.status <> 'accepted'), array_agg(k.status) FILTER (WHERE k.status <> 'accepted'),
+		array_agg(k.reason) FILTER (WHERE k.status <> 'accepted')
+	INTO accepted, accepted_why, ended, ended_how, ended_why
+	FROM kept AS k WHERE k.verdict = 'applied';
+	freed := EXISTS (SELECT FROM unnest(accepted || ended) AS u JOIN command.command AS c ON c.command_id = u WHERE c.place IN ('front', 'ready'));
+	UPDATE command.command AS c SET state = 'accepted', place = 'wire', late = c.late OR c.state IN ('expired', 'cancelled'), ended_at = NULL,
+		sent_at = coalesce(c.sent_at, now()), since = now(), retry_at = 'infinity', detail = u.why
+	FROM unnest(accepted, accepted_why) AS u (id, why) WHERE c.command_id = u.id;
+	UPDATE command.request AS r SET open = true FROM unnest(accepted) AS u JOIN command.command AS c ON c.command_id = u
+	WHERE c.late AND r.request_id = c.request_id AND NOT r.open;
+	UPDATE command.command AS c SET state = u.how, place = NULL, late = c.late OR c.state IN ('expired', 'cancelled'), ended_at = now(),
+		sent_at = coalesce(c.sent_at, now()), retry_at = 'infinity', detail = u.why,
+		switched = CASE WHEN u.how = 'succeeded' AND c.operation IN ('disable', 'enable') THEN c.counter END
+	FROM unnest(ended, ended_how, ended_why) AS u (id, how, why) WHERE c.command_id = u.id;
+	PERFORM command.switch_devices(ended);
+	IF freed THEN
+		PERFORM command.advance(devices);
+	END IF;
+	IF EXISTS (SELECT FROM unnest(devices) AS d JOIN command.command AS c ON c.device_id = d
+		   WHERE c.place IN ('front', 'ready') AND c.state = 'signed') THEN
+		PERFORM pg_notify('command_send', '');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION command.record_replies(text[], uuid[], bigint[], text[], text[], jsonb[], timestamptz[], bigint[], bigint[], bytea[], timestamptz[]) IS
+	'Keeps every reply of a batch with a verdict, in its order, and applies those that say something new about a command of their own '
+	'device, however late; a disable or enable that succeeded changes fleet.device.state. reasons, results, device_times, boot_counts, '
+	'generations and received may hold NULL.';
+
+CREATE FUNCTION command.bad_replies(serials text[], raws bytea[], reasons text[], received timestamptz[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+	INSERT INTO command.reply (received_at, serial, device_id, verdict, reason, raw)
+	SELECT coalesce(u.received, now()), u.serial, d.device_id, 'unreadable', u.reason, u.raw
+	FROM unnest(serials, raws, reasons, received) AS u (serial, raw, reason, received)
+	LEFT JOIN fleet.device AS d ON d.serial = u.serial
+$$;
+COMMENT ON FUNCTION command.bad_replies(text[], bytea[], text[], timestamptz[]) IS 'Keeps replies that could not be decoded, with the reason.';
+
+CREATE FUNCTION command.release(request uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+	r command.request;
+	allowed double precision;
+	ids uuid[];
+	devices int[];
+BEGIN
+	SELECT * INTO r FROM command.request AS q WHERE q.request_id = request AND q.state = 'active' AND q.releasing AND q.not_before <= now()
+	FOR NO KEY UPDATE SKIP LOCKED;
+	IF r.request_id IS NULL THEN
+		RETURN;
+	END IF;
+	-- A bucket holds what a second lets through, and at least one.
+	allowed := CASE WHEN r.rate IS NULL THEN 5000
+		ELSE least(greatest(r.rate, 1), r.tokens + r.rate * extract(epoch FROM clock_timestamp() - r.filled_at)) END;
+	devices := command.hold_free(ARRAY(SELECT c.device_id FROM command.command AS c
+		WHERE c.request_id = request AND c.place IS NOT NULL AND c.place = 'held' ORDER BY c.device_id LIMIT floor(allowed)::int));
+	WITH gone AS (
+		UPDATE command.command AS c SET place = 'queued' WHERE c.request_id = request AND c.device_id = ANY (devices) AND c.place = 'held'
+		RETURNING c.command_id)
+	SELECT array_agg(command_id) INTO ids FROM gone;
+	PERFORM command.advance(devices);
+	UPDATE command.request AS q SET tokens = allowed - coalesce(cardinality(ids), 0), filled_at = clock_timestamp(),
+		releasing = EXISTS (SELECT FROM command.command AS c WHERE c.request_id = request AND c.place = 'held')
+	WHERE q.request_id = request;
+END
+$$;
+COMMENT ON FUNCTION command.release(uuid) IS
+	'Lets held commands of an active request into the queues of their devices, once not_before has passed and as its rate allows.';
+
+CREATE FUNCTION command.expire(request uuid, max int) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+	patience CONSTANT interval := (SELECT s.result_timeout FROM command.setting AS s);
+	devices int[];
+BEGIN
+	devices := command.hold_free(ARRAY(SELECT c.device_id FROM command.command AS c
+		WHERE c.request_id = request AND c.place IS NOT NULL AND c.expires_at <= now()
+			AND (c.state <> 'accepted' OR greatest(c.expires_at, c.since) + patience <= now())
+		ORDER BY c.device_id LIMIT max));
+	UPDATE command.command AS c SET state = 'expired', place = NULL, ended_at = now(), retry_at = 'infinity', detail = CASE c.state
+		WHEN 'accepted' THEN 'accepted, and no result came'
+		WHEN 'sent' THEN 'sent, and no reply came: whether it acted is unknown until a late reply' ELSE 'never sent' END
+	WHERE c.request_id = request AND c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.expires_at <= now()
+		AND (c.state <> 'accepted' OR greatest(c.expires_at, c.since) + patience <= now());
+	PERFORM command.advance(devices);
+	UPDATE command.request AS q SET open = false, releasing = false WHERE q.request_id = request
+		AND NOT EXISTS (SELECT FROM command.command AS c WHERE c.request_id = request AND c.place IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION command.expire(uuid, int) IS 'Ends commands of a request whose time is over, at most max of them.';
+
+CREATE FUNCTION command.hear(max int) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	devices CONSTANT int[] := command.hold_free(ARRAY(SELECT c.device_id FROM command.command AS c JOIN telemetry.device_state AS s USING (device_id)
+		WHERE c.place IS NOT NULL AND c.state IN ('waiting', 'sent') AND c.retry_at = 'infinity' AND s.received_at > c.since LIMIT max));
+BEGIN
+	UPDATE command.command AS c SET retry_at = '-infinity'
+	FROM telemetry.device_state AS s WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.state IN ('waiting', 'sent')
+		AND c.retry_at = 'infinity' AND s.device_id = c.device_id AND s.received_at > c.since;
+	RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION command.hear(int) IS
+	'Marks commands that wait for a device, or for its reply for too long, whose device was heard since; true: there are some to claim.';
+
+CREATE FUNCTION command.sweep() RETURNS timestamptz
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+AS $$
+DECLARE
+	soon CONSTANT timestamptz := now() + interval '1 s';
+	next timestamptz;
+	stale CONSTANT timestamptz := now() - (SELECT s.take_again FROM command.setting AS s);
+BEGIN
+	PERFORM command.expire(r.request_id, 5000) FROM (SELECT q.request_id FROM command.request AS q
+		WHERE q.open AND q.expires_at <= now() ORDER BY q.expires_at LIMIT 200) AS r;
+	PERFORM command.release(r.request_id) FROM (SELECT q.request_id FROM command.request AS q
+		WHERE q.releasing AND q.state = 'active' AND q.not_before <= now() ORDER BY q.not_before LIMIT 200) AS r;
+	IF command.hear(5000) OR EXISTS (SELECT FROM command.command AS c
+		WHERE c.place IN ('ready', 'wire') AND c.retry_at < 'infinity' AND c.retry_at <= now()) THEN
+		PERFORM pg_notify('command_send', '');
+		next := soon;
+	END IF;
+	IF EXISTS (SELECT FROM command.command AS c WHERE c.place = 'front' AND (c.taken_at IS NULL OR c.taken_at < stale)) THEN
+		PERFORM pg_notify('command_sign', '');
+		next := soon;
+	END IF;
+	RETURN least(next,
+		(SELECT greatest(soon, min(q.expires_at)) FROM command.request AS q WHERE q.open),
+		(SELECT greatest(soon, min(q.not_before)) FROM command.request AS q WHERE q.releasing AND q.state = 'active'),
+		(SELECT soon FROM command.command AS c WHERE c.place IS NOT NULL AND c.place IN ('front', 'ready', 'wire') LIMIT 1));
+END
+$$;
+COMMENT ON FUNCTION command.sweep() IS
+	'What time alone changes: commands expire, not_before passes, rates let more through, devices were heard again. Returns when to call it '
+	'again, NULL when nothing is open; a NOTIFY command_send or command_sign before that moment calls for it too. Several may call it at once.';
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA command FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION command.take_to_sign(int), command.store_signed(uuid[], int[], bytea[], bytea),
+	command.refuse_to_sign(uuid[], int[], text[]) TO coldfleet_signer;
+GRANT EXECUTE ON FUNCTION command.claim(int, text[]), command.unreachable(uuid[], int[]), command.record_replies(text[], uuid[], bigint[], text[],
+	text[], jsonb[], timestamptz[], bigint[], bigint[], bytea[], timestamptz[]), command.bad_replies(text[], bytea[], text[], timestamptz[]),
+	command.sweep() TO coldfleet_bridge;
+
+COMMIT;

@@ -1,0 +1,15 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Drops its functions, tables and the schema, by name.
+BEGIN;
+
+DROP TABLE command.transition_rule, command.reply, command.history, command.message, command.command, command.device, command.approval,
+	command.target, command.request, command.operation, command.setting;
+DROP SEQUENCE command.counter;
+DROP FUNCTION command.keep();
+DROP FUNCTION command.begun();
+DROP FUNCTION command.transit();
+DROP FUNCTION command.program();
+DROP FUNCTION command.decided(uuid, text);
+DROP SCHEMA command;
+
+COMMIT;

@@ -253,6 +253,28 @@ static const struct field tags_fields[] = {
 	REASON,
 };
 
+static const struct param audit_params[] = {
+	PAGE("entries"),
+	QUERY("actor", PARAM_TEXT, .min = 1, .max = 128, .help = "what this token, subject or role did"),
+	QUERY("action", PARAM_TEXT, .min = 1, .max = 64, .help = "such as created, changed, removed or approved"),
+	QUERY("kind", PARAM_TEXT, .min = 1, .max = 64, .help = "what was done to objects of this kind, such as token"),
+	QUERY("id", PARAM_TEXT, .min = 1, .max = 256, .help = "to the one with this serial, number or name"),
+	QUERY("device", PARAM_SERIAL, .help = "what concerns this device"),
+	QUERY("since", PARAM_TIME, .help = "at or after"),
+	QUERY("until", PARAM_TIME, .help = "before"),
+};
+
+static const struct param audit_export_params[] = {
+	QUERY("after", PARAM_INT, .min = 0, .max = INT64_MAX / 2, .fallback = "0",
+	      .help = "begin after the entry with this number, the last one of the export before"),
+};
+
+static const struct route_stream audit_export_streams[] = {
+	{NULL, "application/x-ndjson", &stmt_api_audit_export},
+};
+
+static const struct param audit_checkpoints_params[] = {PAGE("checkpoints")};
+
 const struct route routes[] = {
 	{.method = "GET", .path = "/healthz", .summary = "The process is alive", .act = api_health},
 	{.method = "GET", .path = "/readyz", .summary = "The database is reachable", .act = api_ready},
@@ -440,6 +462,26 @@ const struct route routes[] = {
 	 .role = "operator",
 	 PARAMS(group_member_params),
 	 .statement = &stmt_api_group_leave},
+
+	{.method = "GET",
+	 .path = "/v1/audit",
+	 .summary = "Who changed what, when and why, the latest first",
+	 .role = "auditor",
+	 PARAMS(audit_params),
+	 .statement = &stmt_api_audit},
+	{.method = "GET",
+	 .path = "/v1/audit:export",
+	 .summary = "The whole audit trail with its hashes and signed checkpoints, oldest first, for a verifier",
+	 .role = "auditor",
+	 PARAMS(audit_export_params),
+	 .streams = audit_export_streams,
+	 .stream_count = COUNT(audit_export_streams)},
+	{.method = "GET",
+	 .path = "/v1/audit/checkpoints",
+	 .summary = "Signed statements of where the audit trail stood, the latest first",
+	 .role = "auditor",
+	 PARAMS(audit_checkpoints_params),
+	 .statement = &stmt_api_audit_checkpoints},
 
 	{.method = "GET",
 	 .path = "/v1/tokens",

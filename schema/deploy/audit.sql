@@ -298,15 +298,71 @@ BEGIN
 	INSERT INTO audit.checkpoint (number, hash, at, kid, message)
 	SELECT e.number, e.hash, store_checkpoint.at, store_checkpoint.kid, store_checkpoint.message FROM audit.entry AS e
 	WHERE e.number = store_checkpoint.number AND e.hash = store_checkpoint.hash;
-	IF FOUND THEN
-		PERFORM pg_notify('audit_checkpoint', number::text);
+	IF NOT FOUND THEN
+		RETURN false;
 	END IF;
-	RETURN FOUND;
+	PERFORM pg_notify('audit_checkpoint', number::text), audit.count_refusals(now());
+	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION audit.store_checkpoint(bigint, bytea, timestamptz, bytea, bytea) IS
 	'Keeps a signed checkpoint {number, hash, at}, the key id and the COSE_Sign1 message, and wakes whoever listens on audit_checkpoint. '
-	'False: no entry has this number and hash, nothing is kept.';
+	'False: no entry has this number and hash, nothing is kept. Also the moment to record counts of refused logins, for it comes '
+	'within a minute of any.';
+
+-- Tokens that did not hold: a stranger can make as many as he likes, so of an address and a minute the chain has the first one
+-- and how many more there were; and of more than ten addresses in a minute the others count as one, called `others`.
+CREATE TABLE audit.refusal (
+	minute timestamptz NOT NULL,
+	address text NOT NULL,
+	more int NOT NULL DEFAULT 0,
+	PRIMARY KEY (minute, address)
+);
+COMMENT ON TABLE audit.refusal IS 'Refused logins that the chain has not counted yet, one row an address and minute.';
+COMMENT ON COLUMN audit.refusal.minute IS 'The minute.';
+COMMENT ON COLUMN audit.refusal.address IS 'Where they came from; local: a Unix socket; others: the eleventh address of the minute and later ones.';
+COMMENT ON COLUMN audit.refusal.more IS 'How many there were beyond those that the chain has.';
+
+CREATE FUNCTION audit.count_refusals(before timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH due AS (
+		SELECT r.minute, r.address, r.more FROM audit.refusal AS r WHERE r.minute < count_refusals.before FOR UPDATE SKIP LOCKED
+	), gone AS (
+		DELETE FROM audit.refusal AS r USING due AS d WHERE r.minute = d.minute AND r.address = d.address)
+	SELECT audit.record_all(jsonb_agg(jsonb_build_object('action', 'refused', 'kind', 'login', 'id', d.address,
+		'new', jsonb_build_object('minute', to_char(d.minute AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"'), 'more', d.more))
+		ORDER BY d.minute, d.address)) FROM due AS d WHERE d.more > 0
+$$;
+COMMENT ON FUNCTION audit.count_refusals(timestamptz) IS
+	'Records how many refused logins there were in the minutes that began before that time, and forgets these minutes.';
+
+CREATE FUNCTION audit.login_refused() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	this CONSTANT timestamptz := date_trunc('minute', new.at);
+	sender text := coalesce(host(new.address), 'local');
+	first boolean;
+BEGIN
+	PERFORM audit.count_refusals(this);
+	IF (SELECT count(*) >= 10 AND NOT bool_or(r.address = sender) FROM audit.refusal AS r WHERE r.minute = this) THEN
+		sender := 'others';
+	END IF;
+	INSERT INTO audit.refusal AS r (minute, address) VALUES (this, sender)
+	ON CONFLICT ON CONSTRAINT refusal_pkey DO UPDATE SET more = r.more + 1 RETURNING more = 0 INTO first;
+	IF first THEN
+		PERFORM audit.record('refused', 'login', sender, NULL, NULL, jsonb_build_object('reason', new.reason, 'detail', new.detail,
+			'request_id', new.request_id));
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION audit.login_refused() IS
+	'Trigger: the first refused login of an address in a minute is recorded at once, the others are counted.';
+CREATE TRIGGER audit_refused AFTER INSERT ON fleet.refused_login FOR EACH ROW EXECUTE FUNCTION audit.login_refused();
 
 CREATE TRIGGER unchangeable BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.entry
 	FOR EACH STATEMENT EXECUTE FUNCTION fleet.unchangeable();
@@ -331,7 +387,9 @@ END
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA audit FROM PUBLIC;
-GRANT USAGE ON SCHEMA audit TO coldfleet_signer, coldfleet_analyst, coldfleet_api_definer;
+GRANT USAGE ON SCHEMA audit TO coldfleet_signer, coldfleet_bridge, coldfleet_analyst, coldfleet_api_definer;
+-- The bridge publishes the newest one.
+GRANT SELECT ON audit.checkpoint TO coldfleet_bridge;
 GRANT SELECT ON audit.entry, audit.checkpoint TO coldfleet_signer, coldfleet_analyst, coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION audit.head() TO coldfleet_signer, coldfleet_analyst, coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION audit.store_checkpoint(bigint, bytea, timestamptz, bytea, bytea) TO coldfleet_signer;

@@ -5,6 +5,10 @@ BEGIN;
 SELECT audit.unwatch(target) FROM unnest(ARRAY['fleet.model', 'fleet.device', 'fleet.module', 'fleet.sim', 'fleet.certificate',
 	'fleet.module_type', 'fleet.device_group', 'fleet.group_member', 'fleet.token', 'fleet.config', 'fleet.operation',
 	'telemetry.setting', 'telemetry.replay']::regclass[]) AS target;
+DROP TRIGGER audit_refused ON fleet.refused_login;
+DROP FUNCTION audit.login_refused();
+DROP FUNCTION audit.count_refusals(timestamptz);
+DROP TABLE audit.refusal;
 DROP FUNCTION audit.store_checkpoint(bigint, bytea, timestamptz, bytea, bytea);
 DROP FUNCTION audit.head();
 DROP FUNCTION audit.unwatch(regclass);

@@ -105,6 +105,7 @@ REFUSED = {
     ("group_join", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
     ("group_leave", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
     ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
+    ("audit", 404): lambda lab: {"query": [("device", "nobody")]},
 }
 
 

@@ -130,8 +130,8 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
-	   WHERE nspname IN ('fleet', 'telemetry', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.begin,api.begin_oidc,api.config_get,api.config_history,api.config_put,api.device_create,api.device_decommission,'
+	   WHERE nspname IN ('fleet', 'telemetry', 'audit', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
+	'{api.audit,api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.config_get,api.config_history,api.config_put,api.device_create,api.device_decommission,'
 	'api.device_gaps,api.device_get,api.device_history,api.device_patch,api.device_state,api.devices,'
 	'api.devices_export,api.devices_import,api.fleet_summary,api.group_create,api.group_delete,'
 	'api.group_get,api.group_member_set,api.group_patch,api.groups,api.idempotency,api.operation_get,'

@@ -59,7 +59,7 @@ void message_quarantine(struct batch *b, struct message *m, const char *reason, 
 	m->detail = text;
 }
 
-static void decode(struct batch *b, struct message *m, const struct pack_limits *limits)
+static void decode_telemetry(struct batch *b, struct message *m, const struct pack_limits *limits)
 {
 	struct err e = {0};
 	enum pack_fault fault = pack_decode(m->payload, m->payload_len, m->content_type, m->received_at, limits,
@@ -72,8 +72,26 @@ static void decode(struct batch *b, struct message *m, const struct pack_limits 
 	if (m->pack.rejected > 0)
 		message_quarantine(b, m, pack_fault_name(PACK_CLOCK), m->pack.rejected_why.detail);
 	m->store = true;
+	m->asked |= m->pack.wants_receipt;
 	b->readings += m->pack.reading_count;
 }
+
+static void decode_status(struct batch *b, struct message *m, const struct pack_limits *limits)
+{
+	struct err e = {0};
+	enum pack_fault fault =
+		status_decode(m->payload, m->payload_len, m->content_type, limits, b->arena, &m->status, &e);
+	m->is_status = true;
+	m->asked = false;
+	if (fault != PACK_OK)
+		message_quarantine(b, m, pack_fault_name(fault), e.detail);
+	else
+		m->store = true;
+}
+
+typedef void decoder(struct batch *b, struct message *m, const struct pack_limits *limits);
+
+static decoder *const decoders[TOPIC_LEAVES] = {[TOPIC_TELEMETRY] = decode_telemetry, [TOPIC_STATUS] = decode_status};
 
 void batch_add(struct batch *b, const struct mqtt_message *in, int64_t now, const struct devices *devices,
 	       const struct pack_limits *limits)
@@ -91,8 +109,8 @@ void batch_add(struct batch *b, const struct mqtt_message *in, int64_t now, cons
 		message_quarantine(b, m, REASON_TOPIC, e.detail);
 		return;
 	}
-	if (topic.leaf != TOPIC_TELEMETRY) {
-		message_quarantine(b, m, REASON_TOPIC, "topic: expected the leaf telemetry");
+	if (decoders[topic.leaf] == NULL) {
+		message_quarantine(b, m, REASON_TOPIC, "topic: expected the leaf telemetry or status");
 		return;
 	}
 	m->serial = topic.serial;
@@ -101,8 +119,7 @@ void batch_add(struct batch *b, const struct mqtt_message *in, int64_t now, cons
 	if (m->device_id == 0)
 		b->unresolved++;
 	m->asked = in->response_topic != NULL;
-	decode(b, m, limits);
-	m->asked |= m->pack.wants_receipt;
+	decoders[topic.leaf](b, m, limits);
 }
 
 void batch_resolve(struct batch *b, const struct devices *devices)

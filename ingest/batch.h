@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "ingest/devices.h"
 #include "ingest/pack.h"
+#include "ingest/status.h"
 
 /* The words of telemetry.quarantine.reason beyond those of pack_fault_name(). */
 #define REASON_TOPIC          "topic"
@@ -30,8 +31,10 @@ struct message {
 	const char *serial;       /* points into topic */
 	size_t serial_len;
 	int32_t device_id;      /* 0: not known (yet) */
-	struct pack pack;       /* empty when it could not be decoded */
-	bool store;             /* its readings and facts are to be stored */
+	struct pack pack;       /* empty when it could not be decoded, or is no telemetry */
+	struct status status;   /* empty when it could not be decoded, or is none */
+	bool is_status;         /* by its topic */
+	bool store;             /* what it says is to be stored */
 	bool asked;             /* wants a receipt */
 	const char *quarantine; /* reason word, or NULL: not to be quarantined. A message may be both. */
 	const char *detail;     /* words to the reason */

@@ -28,6 +28,7 @@ const struct config_item ingest_config_items[] = {
 			  "all ingest processes"),
 	NUMBER(max_pack_bytes, CONFIG_BYTES, "64KiB", 64, 1 << 24, true, "largest telemetry message that is decoded"),
 	NUMBER(max_pack_samples, CONFIG_INT, "2048", 1, 65536, true, "most samples in one message"),
+	NUMBER(max_status_bytes, CONFIG_BYTES, "4KiB", 64, 65536, true, "largest status that is decoded"),
 	NUMBER(max_age, CONFIG_SECONDS, "400d", 60, 400 * 86400.0, true,
 	       "readings older than this go to quarantine (reason clock)"),
 	NUMBER(max_ahead, CONFIG_SECONDS, "10m", 1, 86400, true,
@@ -40,5 +41,6 @@ struct pack_limits ingest_pack_limits(const struct ingest_config *c)
 	return (struct pack_limits){.max_bytes = (size_t)c->max_pack_bytes,
 				    .max_samples = (size_t)c->max_pack_samples,
 				    .past_seconds = c->max_age,
-				    .future_seconds = c->max_ahead};
+				    .future_seconds = c->max_ahead,
+				    .max_status_bytes = (size_t)c->max_status_bytes};
 }

@@ -20,6 +20,7 @@ struct ingest_config {
 	struct mqtt_config mqtt;
 	int64_t max_pack_bytes;
 	int64_t max_pack_samples;
+	int64_t max_status_bytes;
 	double max_age;
 	double max_ahead;
 };

@@ -177,7 +177,7 @@ struct lane *lane_new(struct event_base *base, const struct lane_options *option
 		      struct err *e)
 {
 	const struct ingest_config *config = options->config;
-	char client_id[CONFIG_TEXT_MAX + 16], filter[CONFIG_TEXT_MAX + 64];
+	char client_id[CONFIG_TEXT_MAX + 16], telemetry[CONFIG_TEXT_MAX + 64], status[CONFIG_TEXT_MAX + 64];
 	struct lane *lane = calloc(1, sizeof(*lane));
 	if (lane == NULL)
 		abort();
@@ -187,11 +187,12 @@ struct lane *lane_new(struct event_base *base, const struct lane_options *option
 	snprintf(lane->name, sizeof(lane->name), "lane-%u", options->number);
 	snprintf(lane->store_name, sizeof(lane->store_name), "lane-%u-db", options->number);
 	snprintf(client_id, sizeof(client_id), "%s-%u", config->mqtt.client_id, options->number);
-	mqtt_config_shared(&config->mqtt, "cf/v1/+/telemetry", filter, sizeof(filter));
+	mqtt_config_shared(&config->mqtt, "cf/v1/+/telemetry", telemetry, sizeof(telemetry));
+	mqtt_config_shared(&config->mqtt, "cf/v1/+/status", status, sizeof(status));
 	batch_init(&lane->batch);
 	lane->store = store_new(base, lane->store_name, config->database, options->metrics, on_store, lane);
 	struct intake_options intake = {.mqtt = mqtt_config_options(&config->mqtt, lane->name, client_id),
-					.filters = {filter},
+					.filters = {telemetry, status},
 					.leave = config->leave};
 	intake.mqtt.session_expiry = (uint32_t)config->mqtt.session_expiry;
 	intake.mqtt.receive_maximum = (uint16_t)config->batch_messages;

@@ -11,6 +11,12 @@
 			"Messages kept whole in telemetry.quarantine, by reason", "reason=\"" reason "\""              \
 	}
 
+#define STATUSES(outcome)                                                                                              \
+	{                                                                                                              \
+		"coldfleet_ingest_statuses_total", METRIC_COUNTER,                                                     \
+			"Statuses: newer than what was known, not newer, or quarantined", "outcome=\"" outcome "\""    \
+	}
+
 const struct metric_def ingest_metric_defs[INGEST_METRICS] = {
 	[M_MESSAGES] = {"coldfleet_ingest_messages_total", METRIC_COUNTER,
 			"Messages committed, quarantined ones included", NULL},
@@ -27,6 +33,9 @@ const struct metric_def ingest_metric_defs[INGEST_METRICS] = {
 	[M_QUARANTINED_UNKNOWN_DEVICE] = QUARANTINED("unknown-device"),
 	[M_QUARANTINED_CONFLICT] = QUARANTINED("conflict"),
 	[M_QUARANTINED_REFUSED] = QUARANTINED("refused"),
+	[M_STATUSES_STORED] = STATUSES("stored"),
+	[M_STATUSES_OLDER] = STATUSES("older"),
+	[M_STATUSES_REFUSED] = STATUSES("refused"),
 	[M_SPLITS] = {"coldfleet_ingest_splits_total", METRIC_COUNTER,
 		      "Batches or parts that PostgreSQL refused and that were split in halves", NULL},
 	[M_BATCHES] = {"coldfleet_ingest_batches_total", METRIC_COUNTER, "Batches committed and acknowledged", NULL},

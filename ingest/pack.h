@@ -86,10 +86,11 @@ struct pack_limits {
 	size_t max_bytes;                    /* 65536 */
 	size_t max_samples;                  /* 2048 */
 	double past_seconds, future_seconds; /* 400 days, 10 minutes */
+	size_t max_status_bytes;             /* 4096; of a status, see ingest/status.h */
 };
 #define PACK_LIMITS_DEFAULT                                                                                            \
 	{                                                                                                              \
-		65536, 2048, 400.0 * 86400.0, 600.0                                                                    \
+		65536, 2048, 400.0 * 86400.0, 600.0, 4096                                                              \
 	}
 
 /* What kind of quarantine a refusal is; the word in telemetry.quarantine.reason. pack_decode() never returns

@@ -176,6 +176,38 @@ void rows_readings_params(struct pg_params *p, const struct rows *r, struct aren
 	extra_param(p, r, arena);
 }
 
+/* ---- statuses ---- */
+
+size_t rows_status_params(struct pg_params *p, const struct batch *b, size_t from, size_t to, struct arena *arena)
+{
+	size_t n = 0, bytes = 0;
+	*p = (struct pg_params){0};
+	for (size_t i = from; i < to; i++) {
+		const struct message *m = &b->messages[i];
+		if (!m->store || !m->is_status)
+			continue;
+		n++;
+		bytes += strlen(m->status.json);
+	}
+	if (n == 0)
+		return 0;
+	struct pg_array device = pg_array_new(arena, PG_INT4, n, n * 4);
+	struct pg_array received = pg_array_new(arena, PG_TIMESTAMPTZ, n, n * 8);
+	struct pg_array body = pg_array_new(arena, PG_TEXT, n, bytes);
+	for (size_t i = from; i < to; i++) {
+		const struct message *m = &b->messages[i];
+		if (!m->store || !m->is_status)
+			continue;
+		pg_array_int4(&device, m->device_id);
+		pg_array_time(&received, m->received_at);
+		pg_array_bytes(&body, m->status.json, strlen(m->status.json));
+	}
+	pg_params_array(p, &device);
+	pg_params_array(p, &received);
+	pg_params_array(p, &body);
+	return n;
+}
+
 /* ---- quarantine ---- */
 
 size_t rows_quarantine_params(struct pg_params *p, const struct batch *b, size_t from, size_t to, struct arena *arena)

@@ -33,6 +33,10 @@ void rows_readings_params(struct pg_params *p, const struct rows *r, struct aren
 size_t rows_advance_params(struct pg_params *p, const struct rows *r, const struct batch *b, size_t from, size_t to,
 			   struct arena *arena);
 
+/* Parameters of ingest_store_status: the statuses of messages [from, to) that are to be stored. Returns their number:
+ * with 0 there is nothing to send. */
+size_t rows_status_params(struct pg_params *p, const struct batch *b, size_t from, size_t to, struct arena *arena);
+
 /* Parameters of ingest_quarantine. Returns the number of messages: with 0 there is nothing to send. */
 size_t rows_quarantine_params(struct pg_params *p, const struct batch *b, size_t from, size_t to, struct arena *arena);
 

@@ -100,11 +100,13 @@ static void note_message(struct device *d, const struct message *m)
 {
 	if (m->received_at > d->received_at)
 		d->received_at = m->received_at;
+	bool has_clock = m->is_status ? m->status.has_clock : m->pack.has_clock;
+	int64_t clock = m->is_status ? m->status.clock : m->pack.clock;
 	/* Of two at once the greater, as telemetry.later() decides between batches. */
-	if (m->pack.has_clock && (!d->has_clock || m->received_at > d->clock_at ||
-				  (m->received_at == d->clock_at && m->pack.clock > d->clock))) {
+	if (has_clock &&
+	    (!d->has_clock || m->received_at > d->clock_at || (m->received_at == d->clock_at && clock > d->clock))) {
 		d->has_clock = true;
-		d->clock = m->pack.clock;
+		d->clock = clock;
 		d->clock_at = m->received_at;
 	}
 }

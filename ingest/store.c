@@ -46,6 +46,7 @@ struct store {
 	struct range current;
 	struct rows rows;
 	size_t inserted;         /* readings that the current segment stored */
+	size_t statuses, news;   /* sent with the current segment; of these newer than what was known */
 	unsigned retries;        /* of the current range */
 	bool partitions_retried; /* of the current range: they were looked up again */
 	size_t conflicts;
@@ -58,6 +59,7 @@ struct store {
 static const struct statement *const statements[] = {
 	&stmt_ingest_store_readings, &stmt_ingest_advance,    &stmt_ingest_find_conflicts,
 	&stmt_ingest_quarantine,     &stmt_ingest_partitions, &stmt_ingest_ensure_partitions,
+	&stmt_ingest_store_status,
 };
 
 static void next_range(struct store *s);
@@ -236,6 +238,14 @@ static void readings_stored(struct db *db, const PGresult *res, void *arg)
 	}
 }
 
+static void statuses_stored(struct db *db, const PGresult *res, void *arg)
+{
+	struct store *s = arg;
+	(void)db;
+	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK)
+		s->news = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
+}
+
 static struct receipt *next_receipt(struct store *s)
 {
 	if (s->receipt_count == s->receipt_limit) {
@@ -280,12 +290,15 @@ static void note_committed(struct store *s)
 	metric_add(s->metrics, M_MESSAGES, (double)messages);
 	metric_add(s->metrics, M_READINGS, (double)s->inserted);
 	metric_add(s->metrics, M_DUPLICATES, (double)(s->rows.count - s->inserted));
+	metric_add(s->metrics, M_STATUSES_STORED, (double)s->news);
+	metric_add(s->metrics, M_STATUSES_OLDER, (double)(s->statuses - s->news));
 	for (size_t i = s->current.from; i < s->current.to; i++) {
 		struct message *m = &s->batch->messages[i];
 		if (m->quarantine == NULL)
 			continue;
 		m->kept = true;
 		metric_add(s->metrics, metric_of_reason(m->quarantine), 1);
+		metric_add(s->metrics, M_STATUSES_REFUSED, m->is_status);
 	}
 }
 
@@ -369,6 +382,12 @@ static void send_range(struct store *s)
 	if (ok && rows_advance_params(&p, &s->rows, s->batch, from, to, s->arena) > 0) {
 		params = pg_params_borrow(&p);
 		ok = db_query(s->db, &stmt_ingest_advance, &params, advanced, s);
+	}
+	s->news = 0;
+	s->statuses = ok ? rows_status_params(&p, s->batch, from, to, s->arena) : 0;
+	if (s->statuses > 0) {
+		params = pg_params_borrow(&p);
+		ok = db_query(s->db, &stmt_ingest_store_status, &params, statuses_stored, s);
 	}
 	if (ok && rows_quarantine_params(&p, s->batch, from, to, s->arena) > 0) {
 		params = pg_params_borrow(&p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stores a batch, whatever is in it: readings, latest state, sample numbers and quarantine in one transaction. A
- * message that PostgreSQL refuses is found by halving and quarantined alone; readings whose key is already taken by
- * other values are quarantined as a conflict. Each source has its own store, on its own connection. */
+ * Stores a batch, whatever is in it: readings, latest state, sample numbers, statuses and quarantine in one
+ * transaction. A message that PostgreSQL refuses is found by halving and quarantined alone; readings whose key is
+ * already taken by other values are quarantined as a conflict. Each source has its own store, on its own connection. */
 #ifndef COLDFLEET_INGEST_STORE_H
 #define COLDFLEET_INGEST_STORE_H
 

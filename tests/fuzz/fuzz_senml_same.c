@@ -161,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_decref(root);
 	if (!encoded)
 		return 0;
-	const struct pack_limits limits = {CBOR_MAX, 2048, 86400, 600};
+	const struct pack_limits limits = {CBOR_MAX, 2048, 86400, 600, 0};
 	struct pack a, b;
 	struct err e;
 	enum pack_fault json = pack_decode(data, size, "application/senml+json", NOW, &limits, arena, &a, &e);

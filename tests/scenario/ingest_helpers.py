@@ -189,7 +189,7 @@ class Line:
         folder = self.stack.dir / "broker"
         subprocess.run(["mosquitto_passwd", "-b", folder / "passwords", TEST_USER, TEST_PASSWORD], check=True)
         with open(folder / "acl", "a", encoding="ascii") as acl:
-            acl.write(f"\nuser {TEST_USER}\ntopic write cf/v1/+/telemetry\ntopic read cf/v1/+/receipt\n")
+            acl.write(f"\nuser {TEST_USER}\ntopic write cf/v1/+/telemetry\ntopic write cf/v1/+/status\ntopic read cf/v1/+/receipt\n")
         os.kill(self.stack.pid("broker"), signal.SIGHUP)
         wait_for(lambda: "Reloading config" in self.stack.log("mosquitto"), 10, "the broker to reload its users")
 

@@ -21,6 +21,10 @@
 	"[{\"bt\":1000000000,\"n\":\"temp\",\"u\":\"Cel\",\"v\":4.1},{\"n\":\"temp\",\"u\":\"Cel\",\"v\":4.2,\"t\":"   \
 	"790000000}]"
 #define ASKS "[{\"n\":\"rr\",\"vb\":true},{\"bt\":1790000000,\"n\":\"temp\",\"u\":\"Cel\",\"v\":4.1}]"
+#define STATUS                                                                                                         \
+	"{\"boot\":1,\"uptime\":2,\"mcu\":\"running\",\"firmware\":{\"running\":\"a\",\"slots\":{\"a\":\"1.0\"}},"     \
+	"\"module\":null,"                                                                                             \
+	"\"config\":{\"version\":0}}"
 
 static const struct pack_limits limits = PACK_LIMITS_DEFAULT;
 static struct devices *devices;
@@ -82,7 +86,11 @@ static void test_what_cannot_be_decoded_is_marked_with_its_reason(void **state)
 		{"cf/v1/known/telemetry", "", "empty"},
 		{"cf/v1/known/telemetry", "[{", "syntax"},
 		{"cf/v1/known/telemetry", "[{\"n\":\"temp\",\"x_\":1}]", "senml"},
-		{"cf/v1/known/status", PACK, REASON_TOPIC},
+		{"cf/v1/known/status", PACK, "syntax"},
+		{"cf/v1/known/status", "{}", "content"},
+		{"cf/v1/known/status", "", "empty"},
+		{"cf/v1/known/reply", PACK, REASON_TOPIC},
+		{"cf/v1/known/receipt", PACK, REASON_TOPIC},
 		{"cf/v2/known/telemetry", PACK, REASON_TOPIC},
 		{"other", PACK, REASON_TOPIC},
 	};
@@ -112,6 +120,21 @@ static void test_a_receipt_is_asked_for_by_response_topic_or_record(void **state
 	assert_true(add("cf/v1/known/telemetry", PACK, "cf/v1/known/receipt")->asked);
 	assert_true(add("cf/v1/known/telemetry", ASKS, NULL)->asked);
 	assert_false(add("cf/v1/known/telemetry", PACK, NULL)->asked);
+}
+
+static void test_a_status_is_taken_by_its_topic_and_asks_for_no_receipt(void **state)
+{
+	(void)state;
+	struct message *m = add("cf/v1/known/status", STATUS, "cf/v1/known/receipt");
+	assert_true(m->is_status && m->store && !m->asked && m->quarantine == NULL);
+	assert_int_equal(m->device_id, 7);
+	assert_non_null(strstr(m->status.json, "\"mcu\":\"running\""));
+	assert_int_equal(b.readings, 0);
+	assert_false(add("cf/v1/known/telemetry", PACK, NULL)->is_status);
+	add("cf/v1/never/status", STATUS, NULL);
+	batch_resolve(&b, devices);
+	assert_false(b.messages[2].store);
+	assert_string_equal(b.messages[2].quarantine, REASON_UNKNOWN_DEVICE);
 }
 
 static void test_an_unknown_device_is_looked_up_again_before_it_is_quarantined(void **state)
@@ -165,6 +188,7 @@ int main(void)
 		T(test_what_cannot_be_decoded_is_marked_with_its_reason),
 		T(test_a_pack_that_is_partly_too_old_is_stored_and_quarantined),
 		T(test_a_receipt_is_asked_for_by_response_topic_or_record),
+		T(test_a_status_is_taken_by_its_topic_and_asks_for_no_receipt),
 		T(test_an_unknown_device_is_looked_up_again_before_it_is_quarantined),
 		T(test_the_words_of_a_quarantine_are_safe_to_store),
 		T(test_a_batch_grows_and_an_empty_one_starts_again),

@@ -403,7 +403,8 @@ static void test_10000_records_are_within_the_bounds_when_the_bounds_allow_it(vo
 	(void)state;
 	static char json[1024 * 1024];
 	size_t len = many(json, sizeof(json), 10000, false);
-	const struct pack_limits large = {1024 * 1024, 10000, 86400, 86400}, few = {1024 * 1024, 600, 86400, 86400};
+	const struct pack_limits large = {1024 * 1024, 10000, 86400, 86400, 0},
+				 few = {1024 * 1024, 600, 86400, 86400, 0};
 	assert_int_equal(pack_decode((uint8_t *)json, len, NULL, NOW, &large, arena, &pack, &err), PACK_OK);
 	assert_int_equal(pack.samples.last, 9999);
 	assert_int_equal(pack_decode((uint8_t *)json, len, NULL, NOW, &few, arena, &pack, &err), PACK_TOO_LARGE);

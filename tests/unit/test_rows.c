@@ -380,6 +380,44 @@ static void test_a_batch_without_anything_to_store_sends_nothing(void **state)
 	assert_int_equal(rows_quarantine_params(&p, &b, 0, b.count, b.arena), 0);
 }
 
+static void add_status(const char *serial, int second, const char *head)
+{
+	char topic[64], payload[512];
+	snprintf(topic, sizeof(topic), "cf/v1/%s/status", serial);
+	snprintf(payload, sizeof(payload),
+		 "{%s\"uptime\":1,\"mcu\":\"running\",\"module\":null,\"config\":{\"version\":0},"
+		 "\"firmware\":{\"running\":\"a\",\"slots\":{\"a\":\"1\"}}}",
+		 head);
+	const struct mqtt_message in = {
+		.topic = topic, .payload = (const uint8_t *)payload, .payload_len = strlen(payload), .qos = 1};
+	batch_add(&b, &in, NOW + second * INT64_C(1000000), devices, &limits);
+}
+
+static void test_statuses_travel_beside_readings_and_tell_that_the_device_was_heard(void **state)
+{
+	(void)state;
+	add("a", 0, "{\"n\":\"temp\",\"v\":4}");
+	assert_int_equal(rows_status_params(&p, &b, 0, b.count, b.arena), 0);
+	add_status("b", 1, "\"boot\":7,\"clock\":1790000301.5,");
+	add_status("a", 2, "\"boot\":8,");
+	add_status("a", 3, "\"boot\":-1,"); /* refused */
+	assert_int_equal(rows_status_params(&p, &b, 0, b.count, b.arena), 2);
+	assert_int_equal(p.count, 3);
+	is(1, "20,10");
+	is(2, "301s,302s");
+	assert_non_null(strstr(param(3), "{\"boot\":7,"));
+	assert_non_null(strstr(param(3), ",{\"boot\":8,\"config\""));
+	assert_int_equal(rows_status_params(&p, &b, 2, b.count, b.arena), 1);
+	is(1, "10");
+	rows_collect(&rows, &b, 0, b.count, b.arena);
+	assert_int_equal(rows.count, 1);
+	assert_int_equal(rows_advance_params(&p, &rows, &b, 0, b.count, b.arena), 2);
+	is(1, "10,20");
+	is(2, "302s,301s");
+	is(23, "null,0.5");
+	is(30, "");
+}
+
 static void test_quarantine_carries_the_message_whole_and_only_once(void **state)
 {
 	(void)state;
@@ -421,6 +459,7 @@ int main(void)
 		T(test_touching_and_overlapping_facts_are_joined),
 		T(test_wishes_are_told_once_in_a_row),
 		T(test_a_batch_without_anything_to_store_sends_nothing),
+		T(test_statuses_travel_beside_readings_and_tell_that_the_device_was_heard),
 		T(test_quarantine_carries_the_message_whole_and_only_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,30 +10,33 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF line !~ '^("([^"]|"")*"|[^",]*)(,("([^"]|"")*"|[^",]*))*$' THEN
-		RAISE EXCEPTION 'a quote stands alone: expected fields with commas between, those with a comma or a quote in "..."'
-			USING ERRCODE = 'CF422';
+	IF strpos(line, '"') = 0 THEN
+		RETURN string_to_array(line, ',');
 	END IF;
-	RETURN ARRAY(SELECT CASE WHEN m[1] LIKE '"%' THEN replace(substr(m[1], 2, length(m[1]) - 2), '""', '"') ELSE m[1] END
-		FROM regexp_matches(line || ',', '("(?:[^"]|"")*"|[^",]*),', 'g') WITH ORDINALITY AS f (m, n) ORDER BY n);
+	RETURN CASE WHEN line ~ '^("([^"]|"")*"|[^",]*)(,("([^"]|"")*"|[^",]*))*$' THEN
+		ARRAY(SELECT CASE WHEN m[1] LIKE '"%' THEN replace(substr(m[1], 2, length(m[1]) - 2), '""', '"') ELSE m[1] END
+		      FROM regexp_matches(line || ',', '("(?:[^"]|"")*"|[^",]*),', 'g') WITH ORDINALITY AS f (m, n) ORDER BY n) END;
 END
 $$;
-COMMENT ON FUNCTION api.csv_fields(text) IS 'The fields of a line of CSV (RFC 4180, no line break within a field); CF422 when it is none.';
+COMMENT ON FUNCTION api.csv_fields(text) IS
+	'The fields of a line of CSV (RFC 4180, no line break within a field); NULL when it is none, for a quote stands alone.';
 
-CREATE FUNCTION api.check_import_names(names text[]) RETURNS void
+CREATE FUNCTION api.import_names_wrong(names text[]) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	known CONSTANT text[] := '{serial,state,manufacturer,model,hardware_revision,firmware,tags,imei,iccid,imsi,apn,created_at,last_seen,battery_pct}';
 BEGIN
-	IF NOT names <@ known OR NOT 'serial' = ANY (names) OR cardinality(names) > (SELECT count(DISTINCT n) FROM unnest(names) AS n) THEN
-		RAISE EXCEPTION 'expected serial and any of %, each once, got %', array_to_string(known[2:], ', '),
-			left(array_to_string(names, ', '), 200) USING ERRCODE = 'CF422';
+	IF names <@ known AND 'serial' = ANY (names) AND cardinality(names) = (SELECT count(DISTINCT n) FROM unnest(names) AS n) THEN
+		RETURN NULL;
 	END IF;
+	RETURN format('expected serial and any of %s, each once, got %s', array_to_string(known[2:], ', '),
+		left(array_to_string(names, ', '), 200));
 END
 $$;
-COMMENT ON FUNCTION api.check_import_names(text[]) IS 'Refuses with CF422 names that an import does not know; those of an export are known.';
+COMMENT ON FUNCTION api.import_names_wrong(text[]) IS
+	'What is wrong with the names of the columns of an import; NULL: nothing. Those of an export are known.';
 
 CREATE FUNCTION api.json_operation(o fleet.operation) RETURNS text
 LANGUAGE sql STABLE
@@ -52,7 +55,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	made fleet.operation;
-	first_line CONSTANT text := rtrim(split_part(body, E'\n', 1), E'\r');
+	names CONSTANT text[] := CASE format WHEN 'csv' THEN coalesce(api.csv_fields(rtrim(split_part(body, E'\n', 1), E'\r')), '{}') END;
+	wrong CONSTANT text := api.import_names_wrong(names);
 BEGIN
 	IF NOT fleet.scope_all() THEN
 		RAISE EXCEPTION 'devices are registered by tokens that see all devices' USING ERRCODE = 'CF403';
@@ -60,13 +64,13 @@ BEGIN
 	IF (SELECT count(*) >= 100 FROM fleet.operation AS o WHERE o.state <> 'done') THEN
 		RAISE EXCEPTION '100 operations wait already, try again when some are done' USING ERRCODE = 'CF429';
 	END IF;
-	INSERT INTO fleet.operation (kind, format, header, actor, scope, reason, request_id, token_id)
-	VALUES ('devices-import', format, CASE format WHEN 'csv' THEN api.csv_fields(first_line) END, fleet.setting('actor'),
-		fleet.setting('scope'), reason, fleet.setting('request_id'), fleet.setting('token_id')::int)
-	RETURNING * INTO made;
-	IF format = 'csv' THEN
-		PERFORM api.check_import_names(made.header);
+	IF format = 'csv' AND wrong IS NOT NULL THEN
+		RAISE EXCEPTION '%', wrong USING ERRCODE = 'CF422';
 	END IF;
+	INSERT INTO fleet.operation (kind, format, header, actor, scope, reason, request_id, token_id)
+	VALUES ('devices-import', format, names, fleet.setting('actor'), fleet.setting('scope'), reason,
+		fleet.setting('request_id'), fleet.setting('token_id')::int)
+	RETURNING * INTO made;
 	INSERT INTO fleet.operation_row (operation_id, line, input)
 	SELECT made.operation_id, n, rtrim(line, E'\r') FROM string_to_table(body, E'\n') WITH ORDINALITY AS l (line, n)
 	WHERE rtrim(line, E' \t\r') <> '' AND (n > 1 OR format <> 'csv') LIMIT 100001;
@@ -134,165 +138,231 @@ $$;
 COMMENT ON FUNCTION api.operation_rows(text, text, int, text) IS
 	'GET /v1/operations/{id}/rows: a page of the rows and what became of each, by line. Unknown: CF404.';
 
--- One row of an import as the fields that fleet and api know.
-CREATE FUNCTION api.import_fields(header text[], line text) RETURNS jsonb
-LANGUAGE plpgsql STABLE
+CREATE TYPE api.import_row AS (line int, fields jsonb, result text, detail text);
+COMMENT ON TYPE api.import_row IS
+	'A row of an import while it is worked on: its line, what it says (NULL: it cannot be read), and as in fleet.operation_row what became '
+	'of it (NULL: a device to be made) and why.';
+
+CREATE FUNCTION api.import_object(line text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN CASE WHEN jsonb_typeof(line::jsonb) = 'object' THEN line::jsonb END;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION api.import_object(text) IS 'A line as a JSON object; NULL when it is none that PostgreSQL can hold.';
+
+CREATE FUNCTION api.import_read(header text[], line text, OUT fields jsonb, OUT wrong text)
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	fields jsonb;
+	said jsonb;
 	cells text[];
+	odd boolean;
 BEGIN
 	IF header IS NULL THEN
-		fields := line::jsonb;
-		IF jsonb_typeof(fields) <> 'object' THEN
-			RAISE EXCEPTION 'expected a JSON object' USING ERRCODE = 'CF422';
-		END IF;
-		PERFORM api.check_import_names(ARRAY(SELECT jsonb_object_keys(fields)));
+		said := api.import_object(line);
+		wrong := CASE WHEN said IS NULL THEN 'expected a JSON object'
+			ELSE api.import_names_wrong(ARRAY(SELECT jsonb_object_keys(said))) END;
 	ELSE
 		cells := api.csv_fields(line);
-		IF cardinality(cells) <> cardinality(header) THEN
-			RAISE EXCEPTION 'expected % fields, got %', cardinality(header), cardinality(cells) USING ERRCODE = 'CF422';
+		wrong := CASE WHEN cells IS NULL THEN
+				'a quote stands alone: expected fields with commas between, those with a comma or a quote in "..."'
+			WHEN cardinality(cells) <> cardinality(header) THEN
+				format('expected %s fields, got %s', cardinality(header), cardinality(cells)) END;
+		said := CASE WHEN wrong IS NULL THEN jsonb_object(header, cells) END;
+	END IF;
+	IF wrong IS NULL THEN
+		-- Tags as fleet.device has them: sorted by bytes, none twice.
+		SELECT coalesce(jsonb_object_agg(name, CASE WHEN name <> 'tags' THEN value ELSE (
+				SELECT coalesce(jsonb_agg(DISTINCT tag COLLATE "C" ORDER BY tag COLLATE "C"), '[]') FROM unnest(
+					CASE jsonb_typeof(value) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(value))
+					ELSE string_to_array(value #>> '{}', ' ') END) AS tag) END), '{}'),
+			bool_or(jsonb_typeof(value) <> 'string' AND (name <> 'tags' OR jsonb_typeof(value) <> 'array'))
+		INTO fields, odd FROM jsonb_each(said) AS e (name, value)
+		WHERE value NOT IN ('null', '""') AND name NOT IN ('created_at', 'last_seen', 'battery_pct');
+		IF odd THEN
+			fields := NULL;
+			wrong := 'expected texts, and for tags a list or words with spaces between';
 		END IF;
-		fields := jsonb_object(header, cells);
 	END IF;
-	SELECT coalesce(jsonb_object_agg(name, CASE WHEN name = 'tags' AND jsonb_typeof(value) = 'string'
-		THEN to_jsonb(string_to_array(value #>> '{}', ' ')) ELSE value END), '{}') INTO fields
-	FROM jsonb_each(fields) AS e (name, value)
-	WHERE value NOT IN ('null', '""') AND name NOT IN ('created_at', 'last_seen', 'battery_pct');
-	IF EXISTS (SELECT FROM jsonb_each(fields) AS e (name, value)
-		   WHERE jsonb_typeof(value) <> CASE name WHEN 'tags' THEN 'array' ELSE 'string' END) THEN
-		RAISE EXCEPTION 'expected texts, and for tags a list or words with spaces between' USING ERRCODE = 'CF422';
-	END IF;
-	RETURN fields;
-EXCEPTION WHEN invalid_text_representation OR untranslatable_character THEN
-	RAISE EXCEPTION 'expected a JSON object' USING ERRCODE = 'CF422';
 END
 $$;
-COMMENT ON FUNCTION api.import_fields(text[], text) IS 'A row of an import as a JSON object of what it says; CF422 when it cannot be read.';
+COMMENT ON FUNCTION api.import_read(text[], text) IS
+	'A row of an import as a JSON object of what it says, or what is wrong with it. header: the names of the columns; NULL: ndjson.';
 
-CREATE FUNCTION api.import_device(f jsonb) RETURNS text
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
+-- What the tables check, so that a row is told what was expected, and the rows beside it are inserted at the first try.
+-- Without settings of its own, PostgreSQL puts it into the query that uses it; by itself it took four times as long.
+CREATE FUNCTION api.import_wrong(f jsonb) RETURNS TABLE (wrong text)
+LANGUAGE sql IMMUTABLE
 AS $$
-DECLARE
-	words CONSTANT text[] := ARRAY(SELECT DISTINCT tag COLLATE "C" FROM jsonb_array_elements_text(f -> 'tags') AS tag ORDER BY 1);
-	known jsonb;
-	device int;
-	name text;
-BEGIN
-	SELECT jsonb_build_object('serial', d.serial, 'state', d.state, 'manufacturer', m.manufacturer, 'model', m.name,
-		'hardware_revision', d.hardware_revision, 'firmware', d.firmware, 'tags', to_jsonb(d.tags), 'imei', o.imei,
-		'iccid', i.iccid, 'imsi', i.imsi, 'apn', i.apn)
-	INTO known FROM fleet.device AS d JOIN fleet.model AS m USING (model_id) LEFT JOIN fleet.module AS o USING (device_id)
-	LEFT JOIN fleet.sim AS i USING (device_id) WHERE d.serial = f ->> 'serial';
-	IF f ? 'tags' THEN
-		f := f || jsonb_build_object('tags', words);
-	END IF;
-	IF known @> f THEN
-		RETURN 'unchanged';
-	END IF;
-	IF known IS NOT NULL THEN
-		SELECT e.name INTO name FROM jsonb_each(f) AS e (name, value) WHERE known -> e.name IS DISTINCT FROM e.value ORDER BY 1 LIMIT 1;
-		RAISE EXCEPTION '%: the device is registered with another value; an import only adds devices', name USING ERRCODE = 'CF409';
-	END IF;
-	FOREACH name IN ARRAY '{serial,manufacturer,model}'::text[] LOOP
-		IF f ->> name IS NULL THEN
-			RAISE EXCEPTION '%: expected a value', name USING ERRCODE = 'CF422';
-		END IF;
-	END LOOP;
-	IF NOT fleet.imei_valid(f ->> 'imei') THEN
-		RAISE EXCEPTION 'imei: expected 15 digits, the last one the check digit of the others' USING ERRCODE = 'CF422';
-	END IF;
-	IF NOT fleet.tags_valid(words) THEN
-		RAISE EXCEPTION 'tags: expected at most 32 of 1 to 64 of A-Z a-z 0-9 . _ : = -' USING ERRCODE = 'CF422';
-	END IF;
-	IF (f ? 'imsi' OR f ? 'apn') AND NOT f ? 'iccid' THEN
-		RAISE EXCEPTION 'iccid: expected it beside imsi and apn' USING ERRCODE = 'CF422';
-	END IF;
-	device := fleet.register_device(f ->> 'serial', f ->> 'manufacturer', f ->> 'model', f ->> 'hardware_revision', f ->> 'imei', f ->> 'iccid');
-	IF f ? 'firmware' OR f ? 'tags' OR f ->> 'state' <> 'active' THEN
-		UPDATE fleet.device AS d SET firmware = coalesce(f ->> 'firmware', ''), tags = words, state = coalesce(f ->> 'state', d.state)
-		WHERE d.device_id = device;
-	END IF;
-	IF f ? 'imsi' OR f ? 'apn' THEN
-		UPDATE fleet.sim AS i SET imsi = f ->> 'imsi', apn = f ->> 'apn' WHERE i.device_id = device;
-	END IF;
-	RETURN 'created';
-END
+	SELECT coalesce((SELECT format('%s: expected %s', r.name, r.expected) FROM (VALUES
+			('serial', '^[A-Za-z0-9._-]{1,64}$', '1 to 64 of A-Z a-z 0-9 . _ -'),
+			('manufacturer', '^.{1,100}$', '1 to 100 characters'),
+			('model', '^.{1,100}$', '1 to 100 characters'),
+			('hardware_revision', '^.{1,64}$', 'at most 64 characters'),
+			('firmware', '^.{1,64}$', 'at most 64 characters'),
+			('state', '^(registered|active|disabled|quarantined|banned|decommissioned)$',
+				'registered, active, disabled, quarantined, banned or decommissioned'),
+			('iccid', '^[0-9]{18,20}$', '18 to 20 digits'),
+			('imsi', '^[0-9]{6,15}$', '6 to 15 digits'),
+			('apn', '^.{1,100}$', 'at most 100 characters')) AS r (name, pattern, expected)
+		WHERE f ->> r.name !~ r.pattern OR (r.name IN ('serial', 'manufacturer', 'model') AND NOT f ? r.name) LIMIT 1),
+	CASE WHEN NOT fleet.imei_valid(f ->> 'imei') THEN 'imei: expected 15 digits, the last one the check digit of the others'
+		WHEN f ? 'tags' AND NOT fleet.tags_valid(ARRAY(SELECT jsonb_array_elements_text(f -> 'tags'))) THEN
+			'tags: expected at most 32 of 1 to 64 of A-Z a-z 0-9 . _ : = -'
+		WHEN f ?| '{imsi,apn}' AND NOT f ? 'iccid' THEN 'iccid: expected it beside imsi and apn' END)
 $$;
-COMMENT ON FUNCTION api.import_device(jsonb) IS
-	'Registers the device of a row, active unless it says otherwise: created; unchanged when all it says is so already; refused when the '
-	'device is known with another value.';
+COMMENT ON FUNCTION api.import_wrong(jsonb) IS 'Why no device can be made as a row says; NULL: one can, unless another has its numbers.';
 
-CREATE FUNCTION api.import_row(header text[], line text, OUT serial text, OUT result text, OUT detail text)
+CREATE FUNCTION api.import_judge(o fleet.operation, most int) RETURNS api.import_row[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+	WITH told AS MATERIALIZED (
+		-- Numbers by themselves: as expressions, row-level security would keep them from the indexes.
+		SELECT w.line, r.fields AS f, r.wrong, r.fields ->> 'serial' AS serial, r.fields ->> 'imei' AS imei,
+			r.fields ->> 'iccid' AS iccid, r.fields ->> 'imsi' AS imsi
+		FROM (SELECT u.line, u.input FROM fleet.operation_row AS u WHERE u.operation_id = (o).operation_id AND u.result IS NULL
+		      ORDER BY u.line LIMIT most) AS w
+		CROSS JOIN LATERAL api.import_read((o).header, w.input) AS r
+	), judged AS MATERIALIZED (
+		SELECT t.line, t.f, t.serial, t.imei, t.iccid, t.imsi, d.device_id IS NOT NULL AS known, CASE
+			WHEN t.wrong IS NOT NULL THEN t.wrong
+			WHEN d.device_id IS NOT NULL THEN
+				(SELECT min(e.name) FROM jsonb_each(t.f) AS e (name, value) WHERE e.value IS DISTINCT FROM k.kept -> e.name)
+				|| ': the device is registered with another value; an import only adds devices'
+			ELSE coalesce(w.wrong, CASE WHEN by_imei.imei IS NOT NULL THEN 'imei' WHEN by_iccid.iccid IS NOT NULL THEN 'iccid'
+				WHEN by_imsi.imsi IS NOT NULL THEN 'imsi' END || ': belongs to another device') END AS detail
+		FROM told AS t LEFT JOIN fleet.device AS d USING (serial) LEFT JOIN fleet.model AS m USING (model_id)
+		LEFT JOIN fleet.module AS n USING (device_id) LEFT JOIN fleet.sim AS i USING (device_id)
+		LEFT JOIN fleet.module AS by_imei ON by_imei.imei = t.imei LEFT JOIN fleet.sim AS by_iccid ON by_iccid.iccid = t.iccid
+		LEFT JOIN fleet.sim AS by_imsi ON by_imsi.imsi = t.imsi
+		CROSS JOIN LATERAL api.import_wrong(CASE WHEN d.device_id IS NULL THEN t.f END) AS w
+		CROSS JOIN LATERAL (SELECT jsonb_build_object('serial', d.serial, 'state', d.state, 'manufacturer', m.manufacturer,
+			'model', m.name, 'hardware_revision', d.hardware_revision, 'firmware', d.firmware, 'tags', d.tags, 'imei', n.imei,
+			'iccid', i.iccid, 'imsi', i.imsi, 'apn', i.apn) WHERE d.device_id IS NOT NULL UNION ALL SELECT NULL
+			WHERE d.device_id IS NULL) AS k (kept)
+	), placed AS (
+		SELECT j.*, count(*) FILTER (WHERE j.detail IS NULL AND NOT j.known) OVER (PARTITION BY j.serial ORDER BY j.line ROWS BETWEEN
+				UNBOUNDED PRECEDING AND 1 PRECEDING) > 0 AS serial_before,
+			count(*) FILTER (WHERE j.detail IS NULL) OVER (PARTITION BY j.imei ORDER BY j.line) > 1 AND j.imei IS NOT NULL
+			OR count(*) FILTER (WHERE j.detail IS NULL) OVER (PARTITION BY j.iccid ORDER BY j.line) > 1 AND j.iccid IS NOT NULL
+			OR count(*) FILTER (WHERE j.detail IS NULL) OVER (PARTITION BY j.imsi ORDER BY j.line) > 1 AND j.imsi IS NOT NULL
+			AS part_before
+		FROM judged AS j
+	)
+	SELECT coalesce(array_agg((p.line, p.f, CASE WHEN p.detail IS NOT NULL THEN 'failed' WHEN p.known THEN 'unchanged' END,
+		p.detail)::api.import_row ORDER BY p.line), '{}')
+	FROM placed AS p
+	WHERE NOT p.serial_before AND (p.detail IS NOT NULL OR p.known OR NOT p.part_before)
+$$;
+COMMENT ON FUNCTION api.import_judge(fleet.operation, int) IS
+	'Of the first rows of an import that have no result, those that can be judged now, the first of them always: what became of each, or '
+	'NULL for the devices to be made. A row waits when one before it may make a device with the same serial, IMEI, ICCID or IMSI, so the '
+	'outcome is that of one row after the other.';
+
+CREATE FUNCTION api.import_make(rows api.import_row[]) RETURNS api.import_row[]
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off -- nothing is known of the numbers of these rows
 AS $$
 DECLARE
-	fields jsonb;
+	half CONSTANT int := cardinality(rows) / 2;
 	broken text;
 BEGIN
-	fields := api.import_fields(header, line);
-	serial := left(fields ->> 'serial', 64);
-	result := api.import_device(fields);
-EXCEPTION
-	WHEN unique_violation OR check_violation THEN
-		GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
-		result := 'failed';
-		detail := format(CASE sqlstate WHEN '23505' THEN '%s: belongs to another device' ELSE '%s: not as it is expected' END,
-			substring(broken FROM '^(?:device|module|sim|model)_(.*?)(?:_key|_check|_check[0-9])$'));
-	WHEN SQLSTATE 'CF409' OR SQLSTATE 'CF422' THEN
-		result := 'failed';
-		detail := sqlerrm;
+	INSERT INTO fleet.model (manufacturer, name)
+	SELECT DISTINCT r.fields ->> 'manufacturer', r.fields ->> 'model' FROM unnest(rows) AS r ORDER BY 1, 2 ON CONFLICT DO NOTHING;
+	WITH wanted AS MATERIALIZED (
+		SELECT r.line, r.fields AS f, m.model_id FROM unnest(rows) AS r
+		JOIN fleet.model AS m ON m.manufacturer = r.fields ->> 'manufacturer' AND m.name = r.fields ->> 'model'
+	), made AS (
+		INSERT INTO fleet.device (serial, model_id, hardware_revision, state, firmware, tags)
+		SELECT f ->> 'serial', model_id, coalesce(f ->> 'hardware_revision', ''), coalesce(f ->> 'state', 'active'),
+			coalesce(f ->> 'firmware', ''), ARRAY(SELECT jsonb_array_elements_text(f -> 'tags'))
+		FROM wanted ORDER BY line RETURNING device_id, serial
+	), with_module AS (
+		INSERT INTO fleet.module (device_id, imei)
+		SELECT d.device_id, f ->> 'imei' FROM wanted JOIN made AS d ON d.serial = f ->> 'serial' WHERE f ? 'imei'
+	)
+	INSERT INTO fleet.sim (device_id, iccid, imsi, apn)
+	SELECT d.device_id, f ->> 'iccid', f ->> 'imsi', f ->> 'apn' FROM wanted JOIN made AS d ON d.serial = f ->> 'serial' WHERE f ? 'iccid';
+	RETURN ARRAY(SELECT (r.line, r.fields, 'created', NULL)::api.import_row FROM unnest(rows) AS r);
+EXCEPTION WHEN integrity_constraint_violation OR data_exception OR program_limit_exceeded THEN
+	IF half > 0 THEN
+		RETURN api.import_make(rows[:half]) || api.import_make(rows[half + 1:]);
+	END IF;
+	GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+	RETURN ARRAY[(rows[1].line, rows[1].fields, 'failed', coalesce(
+		substring(broken FROM '^(?:device|module|sim|model)_(.*?)(?:_key|_check|_check[0-9])$')
+		|| CASE sqlstate WHEN '23505' THEN ': belongs to another device' ELSE ': not as it is expected' END, sqlerrm))::api.import_row];
 END
 $$;
-COMMENT ON FUNCTION api.import_row(text[], text) IS 'Carries out one row of an import, or says why not; anything else stops the piece, which is done again.';
+COMMENT ON FUNCTION api.import_make(api.import_row[]) IS
+	'Makes the devices of rows, active unless they say otherwise, all at once. When the database refuses, because somebody else has '
+	'registered one meanwhile, it is tried in halves until the refused row stands alone and fails with the reason.';
+
+CREATE FUNCTION api.work_import(o fleet.operation) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most CONSTANT int := 2000; -- about half a second of work: what a killed process loses, and a step of the progress
+	rows CONSTANT api.import_row[] := api.import_judge(o, most);
+	fresh CONSTANT api.import_row[] := ARRAY(SELECT r FROM unnest(rows) AS r WHERE r.result IS NULL);
+	good int;
+	bad int;
+BEGIN
+	PERFORM set_config('coldfleet.actor', o.actor, true), set_config('coldfleet.reason', coalesce(o.reason, ''), true),
+		set_config('coldfleet.request_id', coalesce(o.request_id, ''), true);
+	WITH done AS (
+		UPDATE fleet.operation_row AS r SET serial = left(p.fields ->> 'serial', 64), result = p.result, detail = p.detail
+		FROM (SELECT * FROM unnest(rows) WHERE result IS NOT NULL
+		      UNION ALL SELECT * FROM unnest(CASE WHEN fresh = '{}' THEN fresh ELSE api.import_make(fresh) END)) AS p
+		WHERE r.operation_id = o.operation_id AND r.line = p.line
+		RETURNING p.result)
+	SELECT count(*) FILTER (WHERE d.result <> 'failed'), count(*) FILTER (WHERE d.result = 'failed') INTO good, bad FROM done AS d;
+	UPDATE fleet.operation AS p SET (succeeded, failed, state, finished_at) = (
+		SELECT p.succeeded + good, p.failed + bad, CASE WHEN rest THEN 'running' ELSE 'done' END, CASE WHEN NOT rest THEN clock_timestamp() END
+		FROM (SELECT EXISTS (SELECT FROM fleet.operation_row AS r WHERE r.operation_id = o.operation_id AND r.result IS NULL)) AS u (rest))
+	WHERE p.operation_id = o.operation_id;
+END
+$$;
+COMMENT ON FUNCTION api.work_import(fleet.operation) IS 'The next rows of an import, which the caller has locked.';
 
 CREATE FUNCTION api.work() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	most CONSTANT int := 50; -- more than 64 subtransactions slow down every other session's snapshots
 	o fleet.operation;
-	good int;
-	bad int;
 	stale text;
 BEGIN
 	PERFORM set_config('coldfleet.scope', '*', true);
-	SELECT * INTO o FROM fleet.operation AS p WHERE p.state <> 'done' ORDER BY p.created_at LIMIT 1 FOR UPDATE SKIP LOCKED;
-	IF o.operation_id IS NOT NULL THEN
-		PERFORM set_config('coldfleet.actor', o.actor, true), set_config('coldfleet.reason', coalesce(o.reason, ''), true),
-			set_config('coldfleet.request_id', coalesce(o.request_id, ''), true);
-		WITH piece AS MATERIALIZED (
-			SELECT r.line, n.* FROM (SELECT * FROM fleet.operation_row AS w WHERE w.operation_id = o.operation_id AND w.result IS NULL
-						 ORDER BY w.line LIMIT most) AS r
-			CROSS JOIN LATERAL api.import_row(o.header, r.input) AS n
-		), done AS (
-			UPDATE fleet.operation_row AS r SET serial = p.serial, result = p.result, detail = p.detail
-			FROM piece AS p WHERE r.operation_id = o.operation_id AND r.line = p.line
-			RETURNING p.result)
-		SELECT count(*) FILTER (WHERE d.result <> 'failed'), count(*) FILTER (WHERE d.result = 'failed') INTO good, bad FROM done AS d;
-		UPDATE fleet.operation AS p SET succeeded = p.succeeded + good, failed = p.failed + bad,
-			state = CASE WHEN good + bad < most THEN 'done' ELSE 'running' END,
-			finished_at = CASE WHEN good + bad < most THEN clock_timestamp() END
-		WHERE p.operation_id = o.operation_id;
-		RETURN true;
-	END IF;
-	-- At most a tenth of the time goes into counting.
+	-- First, since at most a tenth of the time goes into counting, while an import can take all that there is.
 	FOR stale IN SELECT scope FROM fleet.stale_summaries() AS scope LOOP
 		PERFORM set_config('coldfleet.scope', stale, true);
 		PERFORM api.refresh_summary();
+		RETURN true;
 	END LOOP;
-	PERFORM set_config('coldfleet.scope', '*', true);
+	SELECT * INTO o FROM fleet.operation AS p WHERE p.state <> 'done' ORDER BY p.created_at LIMIT 1 FOR UPDATE SKIP LOCKED;
+	IF o.operation_id IS NOT NULL THEN
+		PERFORM api.work_import(o);
+		RETURN true;
+	END IF;
 	DELETE FROM fleet.operation AS p WHERE p.operation_id = (SELECT d.operation_id FROM fleet.operation AS d
 		WHERE d.finished_at < now() - interval '30 days' LIMIT 1 FOR UPDATE SKIP LOCKED);
 	RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION api.work() IS
-	'What REST leaves to the background, one piece of it: rows of an import, else counts of the fleet that are asked for and old, else '
+	'What REST leaves to the background, one piece of it: counts of the fleet that are asked for and old, else rows of an import, else '
 	'an operation of more than 30 days ago is forgotten. True: there may be more. For coldfleet-api itself; no token is asked.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA api FROM PUBLIC;

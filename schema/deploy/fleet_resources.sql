@@ -48,19 +48,28 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	IF TG_OP = 'UPDATE' THEN
-		DELETE FROM fleet.device_tag AS t WHERE t.device_id = new.device_id AND t.tag <> ALL (new.tags);
-	END IF;
+	INSERT INTO fleet.device_tag (tag, device_id) SELECT tag, r.device_id FROM registered AS r CROSS JOIN LATERAL unnest(r.tags) AS tag;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fleet.device_tagged() IS 'Trigger: new devices are found by their tags, all of a statement at once.';
+CREATE TRIGGER device_tagged AFTER INSERT ON fleet.device REFERENCING NEW TABLE AS registered
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.device_tagged();
+
+CREATE FUNCTION fleet.device_retagged() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM fleet.device_tag AS t WHERE t.device_id = new.device_id AND t.tag <> ALL (new.tags);
 	INSERT INTO fleet.device_tag (tag, device_id) SELECT tag, new.device_id FROM unnest(new.tags) AS tag
 	ON CONFLICT DO NOTHING;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION fleet.device_tagged() IS 'Trigger: fleet.device_tag follows fleet.device.tags.';
-CREATE TRIGGER device_tagged AFTER INSERT ON fleet.device
-	FOR EACH ROW WHEN (new.tags <> '{}') EXECUTE FUNCTION fleet.device_tagged();
+COMMENT ON FUNCTION fleet.device_retagged() IS 'Trigger: fleet.device_tag follows fleet.device.tags.';
 CREATE TRIGGER device_retagged AFTER UPDATE OF tags ON fleet.device
-	FOR EACH ROW WHEN (new.tags <> old.tags) EXECUTE FUNCTION fleet.device_tagged();
+	FOR EACH ROW WHEN (new.tags <> old.tags) EXECUTE FUNCTION fleet.device_retagged();
 
 ALTER TABLE fleet.device_group
 	ALTER COLUMN name TYPE text COLLATE "C",
@@ -160,24 +169,50 @@ AS $$
 $$;
 COMMENT ON FUNCTION fleet.setting(text) IS 'A setting of this transaction about who asks and why; NULL: not set.';
 
+CREATE FUNCTION fleet.keep_first() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	who CONSTANT text := coalesce(fleet.setting('actor'), session_user);
+	why CONSTANT text := fleet.setting('reason');
+	request CONSTANT text := fleet.setting('request_id');
+	hidden CONSTANT text[] := CASE WHEN TG_TABLE_NAME IN ('sim', 'group_member') THEN '{revision,created_at,model_id,sim_id}'
+		ELSE '{revision,created_at,model_id,sim_id,device_id}' END;
+BEGIN
+	-- A new row tells what it was given, not its numbers. OFFSET 0: the row is made JSON once, and not for each field.
+	INSERT INTO fleet.history (device_id, object, key, field, new, actor, reason, request_id)
+	SELECT device, TG_TABLE_NAME, its_key, name, value, who, why, request
+	FROM (SELECT (of ->> 'device_id')::int AS device, of ->> TG_ARGV[0] AS its_key, of FROM (
+		SELECT to_jsonb(a) AS of FROM added AS a OFFSET 0) AS j OFFSET 0) AS r
+	CROSS JOIN LATERAL (SELECT name, value FROM jsonb_each(of) AS e (name, value)
+		WHERE name <> ALL (hidden) AND value NOT IN ('""', '[]', 'null')
+		UNION ALL SELECT 'model', to_jsonb(concat_ws(' ', m.manufacturer, m.name)) FROM fleet.model AS m
+		WHERE TG_TABLE_NAME = 'device' AND m.model_id = (of ->> 'model_id')::int) AS e;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION fleet.keep_first() IS
+	'Trigger: the first values of new rows go to fleet.history, those of a statement all at once, a row a field; otherwise like '
+	'fleet.keep_history().';
+
 CREATE FUNCTION fleet.keep_history() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	was CONSTANT jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(old) END;
+	was CONSTANT jsonb := to_jsonb(old);
 	becomes CONSTANT jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(new) END;
 	of CONSTANT jsonb := coalesce(becomes, was);
 BEGIN
-	-- A new row tells what it was given, not its numbers; a row that goes tells all that goes with it.
+	-- A row that goes tells all that goes with it.
 	INSERT INTO fleet.history (device_id, object, key, field, old, new, actor, reason, request_id)
 	SELECT coalesce((of ->> 'device_id')::int, (was ->> 'device_id')::int), TG_TABLE_NAME, of ->> TG_ARGV[0], name,
 		was -> name, becomes -> name,
 		coalesce(fleet.setting('actor'), session_user), fleet.setting('reason'), fleet.setting('request_id')
 	FROM jsonb_object_keys(of) AS name
 	WHERE name NOT IN ('revision', 'created_at', 'model_id', 'sim_id') AND (name = 'device_id') <= (TG_TABLE_NAME IN ('sim', 'group_member'))
-		AND was -> name IS DISTINCT FROM becomes -> name
-		AND NOT (TG_OP = 'INSERT' AND becomes -> name IN ('""', '[]', 'null'));
+		AND was -> name IS DISTINCT FROM becomes -> name;
 	IF TG_TABLE_NAME = 'device' AND was -> 'model_id' IS DISTINCT FROM becomes -> 'model_id' THEN
 		INSERT INTO fleet.history (device_id, object, key, field, old, new, actor, reason, request_id)
 		SELECT new.device_id, 'device', new.serial, 'model',
@@ -191,19 +226,31 @@ $$;
 COMMENT ON FUNCTION fleet.keep_history() IS
 	'Trigger: what changed goes to fleet.history, a row a field. Its argument is the column that names the object. Who and why are the '
 	'settings coldfleet.actor, coldfleet.reason and coldfleet.request_id of the transaction.';
-CREATE TRIGGER keep_history AFTER INSERT OR UPDATE ON fleet.device
+CREATE TRIGGER keep_first AFTER INSERT ON fleet.device REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.keep_first('serial');
+CREATE TRIGGER keep_first AFTER INSERT ON fleet.module REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.keep_first('imei');
+CREATE TRIGGER keep_first AFTER INSERT ON fleet.sim REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.keep_first('iccid');
+CREATE TRIGGER keep_first AFTER INSERT ON fleet.module_type REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.keep_first('model');
+CREATE TRIGGER keep_first AFTER INSERT ON fleet.device_group REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.keep_first('name');
+CREATE TRIGGER keep_first AFTER INSERT ON fleet.group_member REFERENCING NEW TABLE AS added
+	FOR EACH STATEMENT EXECUTE FUNCTION fleet.keep_first('group_id');
+CREATE TRIGGER keep_history AFTER UPDATE ON fleet.device
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('serial');
-CREATE TRIGGER keep_history AFTER INSERT OR UPDATE OR DELETE ON fleet.module
+CREATE TRIGGER keep_history AFTER UPDATE OR DELETE ON fleet.module
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('imei');
-CREATE TRIGGER keep_history AFTER INSERT OR UPDATE OR DELETE ON fleet.sim
+CREATE TRIGGER keep_history AFTER UPDATE OR DELETE ON fleet.sim
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('iccid');
 CREATE TRIGGER keep_history AFTER UPDATE OR DELETE ON fleet.model
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('name');
-CREATE TRIGGER keep_history AFTER INSERT OR UPDATE OR DELETE ON fleet.module_type
+CREATE TRIGGER keep_history AFTER UPDATE OR DELETE ON fleet.module_type
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('model');
-CREATE TRIGGER keep_history AFTER INSERT OR UPDATE OR DELETE ON fleet.device_group
+CREATE TRIGGER keep_history AFTER UPDATE OR DELETE ON fleet.device_group
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('name');
-CREATE TRIGGER keep_history AFTER INSERT OR DELETE ON fleet.group_member
+CREATE TRIGGER keep_history AFTER DELETE ON fleet.group_member
 	FOR EACH ROW EXECUTE FUNCTION fleet.keep_history('group_id');
 
 CREATE FUNCTION fleet.unchangeable() RETURNS trigger

@@ -8,6 +8,11 @@ COMMENT ON TABLE telemetry.device_state IS
 	'wins, of two at the same time the greater one, so the order of arrival does not matter. Only the primary key is indexed, and a '
 	'page keeps room: an update then touches no index.';
 DROP TABLE fleet.summary, fleet.operation_row, fleet.operation;
+DROP TRIGGER keep_first ON fleet.device;
+DROP TRIGGER keep_first ON fleet.module;
+DROP TRIGGER keep_first ON fleet.sim;
+DROP TRIGGER keep_first ON fleet.group_member;
+DROP TRIGGER keep_first ON fleet.device_group;
 DROP TRIGGER keep_history ON fleet.device;
 DROP TRIGGER keep_history ON fleet.module;
 DROP TRIGGER keep_history ON fleet.sim;
@@ -22,7 +27,9 @@ ALTER TABLE fleet.device_group DROP COLUMN revision, DROP COLUMN created_at, DRO
 COMMENT ON TABLE fleet.device_group IS 'Groups of devices, one row a group.';
 DROP FUNCTION fleet.unchangeable();
 DROP FUNCTION fleet.keep_history();
+DROP FUNCTION fleet.keep_first();
 DROP FUNCTION fleet.setting(text);
+DROP FUNCTION fleet.device_retagged();
 DROP FUNCTION fleet.device_tagged();
 CREATE INDEX device_model ON fleet.device (model_id);
 ALTER INDEX fleet.device_model OWNER TO coldfleet_owner;

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # A private Mosquitto with the configuration that production uses (ops/mosquitto). Needs $STATE, $RUN_DIR, $MQTT_PORT.
 
-BROKER_USERS="@ingest @bridge"
+BROKER_USERS="@ingest @bridge @audit"
 
 broker_create() {
 	local user

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# The demo as a set of parts: postgres, broker, ingest, api, trackers, each with a way to start and to stop. All that a
+# The demo as a set of parts: postgres, broker, ingest, bridge, api, trackers, each with a way to start and to stop. All that a
 # run chose (ports, folders, fleet) is remembered in $STATE/settings, so any later command finds and ends it.
 
-PARTS="postgres broker ingest api trackers"
-SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SHARE_GROUP PARTS"
+PARTS="postgres broker ingest bridge api trackers"
+SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SHARE_GROUP REPLY_GROUP
+	PARTS"
 MARK=.coldfleet-demo
 
 settings_write() {
@@ -47,9 +48,11 @@ choose_settings() {
 	MQTT_PORT=$(port_choose "$(prefer "$fixed" 8883)")
 	INGEST_MONITOR=$(port_choose "$(prefer "$fixed" 9641)")
 	API_MONITOR=$(port_choose "$(prefer "$fixed" 9642)")
+	BRIDGE_MONITOR=$(port_choose "$(prefer "$fixed" 9643)")
 	# A member of a shared subscription takes messages away from the others, and this broker lets anyone join a group
 	# whose name it knows: nobody outside does.
 	SHARE_GROUP=ingest-$(random_hex 16)
+	REPLY_GROUP=bridge-$(random_hex 16)
 	pg_choose_place
 	settings_write
 }
@@ -90,6 +93,16 @@ config_create() {
 		client_id = @ingest
 		monitor = 127.0.0.1:$INGEST_MONITOR
 
+		[bridge]
+		database = $(pg_uri coldfleet_bridge)
+		mqtt_host = $RUN_DIR/mqtt.sock
+		mqtt_port = 0
+		mqtt_username = @bridge
+		mqtt_password_file = $STATE/secrets/mqtt-bridge
+		share_group = $REPLY_GROUP
+		client_id = @bridge
+		monitor = 127.0.0.1:$BRIDGE_MONITOR
+
 		[api]
 		database = $(pg_uri coldfleet_api)
 		listen = 127.0.0.1:$API_PORT
@@ -110,6 +123,7 @@ env_create() {
 		"COLDFLEET_DB_ANALYST=$(pg_uri coldfleet_analyst)"
 		"COLDFLEET_DB_INGEST=$(pg_uri coldfleet_ingest)"
 		"COLDFLEET_METRICS_INGEST=http://127.0.0.1:$INGEST_MONITOR/metrics"
+		"COLDFLEET_METRICS_BRIDGE=http://127.0.0.1:$BRIDGE_MONITOR/metrics"
 		"COLDFLEET_METRICS_API=http://127.0.0.1:$API_MONITOR/metrics")
 	: >"$STATE/env"
 	chmod 0600 "$STATE/env"
@@ -145,7 +159,7 @@ part_start() {
 	case $1 in
 	postgres) pg_start ;;
 	broker) broker_start ;;
-	ingest | api) daemon_start "$1" ;;
+	ingest | bridge | api) daemon_start "$1" ;;
 	trackers) trackers_start ;;
 	*) die "no part $1; there are: $PARTS" ;;
 	esac
@@ -155,7 +169,7 @@ part_stop() {
 	case $1 in
 	postgres) pg_stop ;;
 	broker) broker_stop ;;
-	ingest | api | trackers) process_stop "$1" TERM 25 ;;
+	ingest | bridge | api | trackers) process_stop "$1" TERM 25 ;;
 	*) die "no part $1; there are: $PARTS" ;;
 	esac
 }
@@ -164,6 +178,7 @@ part_stop() {
 part_ready() {
 	case $1 in
 	ingest) wait_until 60 "coldfleet-ingest" daemon_ready ingest "$INGEST_MONITOR" ;;
+	bridge) wait_until 60 "coldfleet-bridge" daemon_ready bridge "$BRIDGE_MONITOR" ;;
 	api) wait_until 60 "coldfleet-api" daemon_ready api "$API_MONITOR" ;;
 	*) ;;
 	esac || process_failed "$1"
@@ -186,7 +201,7 @@ parts_all_run() {
 # Everything that a run started or made outside its folder ends here; the folder keeps its logs.
 stack_down() {
 	local part
-	for part in trackers api ingest broker postgres; do
+	for part in trackers api bridge ingest broker postgres; do
 		part_stop "$part"
 	done
 	rm -f "$STATE/settings"

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Three things turn on one PostgreSQL pipeline: outcomes (commands given back), sweeps (what time makes due) and
+ * claims. Outcomes always go first: who says hello after a command found nobody is then looked up after that command
+ * began to wait. Nothing polls: NOTIFY, a hello, an acknowledgement or the moment that the last sweep named wake it.
+ *
+ * Whatever is lost on the way down stays `sent` in the database, which knows when to send it again. */
+#include "broker-bridge/bridge_down.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "broker-bridge/bridge_checkpoint.h"
+#include "broker-bridge/bridge_flights.h"
+#include "broker-bridge/bridge_metrics.h"
+#include "broker-bridge/bridge_presence.h"
+#include "broker-bridge/command_message.h"
+#include "broker-bridge/topic.h"
+#include "core/db.h"
+#include "core/log.h"
+#include "core/pg_array.h"
+#include "schema/queries.h"
+
+#define NO_SUBSCRIBER 0x10
+#define ARENA_KEEP    ((size_t)1024 * 1024)
+#define SWEEP_SOONEST 0.05 /* seconds; a moment that is always due must not become a busy loop */
+#define SWEEP_NEWS    1.0  /* after NOTIFY: what came may expire before the moment that the last sweep named */
+#define SWEEP_IDLE    60.0
+
+static const char object[] = "down";
+
+struct claimed {
+	uint8_t command_id[COMMAND_ID_BYTES];
+	int32_t generation;
+	const char *serial;
+	size_t serial_len;
+	const uint8_t *message;
+	size_t message_len;
+	int64_t expires_at; /* microseconds since 1970 */
+};
+
+/* A command that is to wait again. */
+struct outcome {
+	uint8_t command_id[COMMAND_ID_BYTES];
+	int32_t generation;
+};
+
+struct outcomes {
+	struct outcome *list; /* as many as the window */
+	size_t count;
+};
+
+enum down_state { DOWN_RUNNING, DOWN_FINISHING, DOWN_LEAVING, DOWN_STOPPED };
+
+struct bridge_down {
+	const struct bridge_config *config;
+	struct metrics *metrics;
+	bridge_down_cb *cb;
+	void *arg;
+	struct mqtt *mqtt;
+	struct db *db;
+	struct bridge_checkpoint *checkpoint;
+	struct event *sweep_timer;
+	double sweep_at; /* monotonic seconds; when sweep_timer is set */
+	enum down_state state;
+
+	struct flights *flights;
+	struct outcomes undone;          /* not yet told to the database */
+	struct outcomes telling;         /* in the segment under way */
+	struct presence *fresh, *handed; /* heard; given to the claim under way */
+	struct arena *arena;             /* of the claim under way */
+	struct claimed *claimed;
+	size_t claimed_count, claim_max;
+
+	bool subscribed;  /* the broker tells who says hello */
+	bool online;      /* told so */
+	bool claiming;    /* a segment is under way */
+	bool sweeping;    /* likewise */
+	bool wanted;      /* there may be something to claim */
+	bool outstanding; /* commands may be under way: whoever says hello may have one waiting */
+	bool news;        /* NOTIFY came while a sweep was under way: its answer is older */
+};
+
+static const struct statement *const statements[] = {&stmt_bridge_claim, &stmt_bridge_unreachable, &stmt_bridge_sweep,
+						     &stmt_bridge_checkpoint};
+
+static void pump(struct bridge_down *d);
+
+static double seconds_of(clockid_t clock)
+{
+	struct timespec ts;
+	clock_gettime(clock, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int64_t now_us(void)
+{
+	return (int64_t)(seconds_of(CLOCK_REALTIME) * 1e6);
+}
+
+/* ---- sweeping ---- */
+
+static void sweep_within(struct bridge_down *d, double seconds)
+{
+	double at = seconds_of(CLOCK_MONOTONIC) + seconds;
+	if (event_pending(d->sweep_timer, EV_TIMEOUT, NULL) && d->sweep_at <= at)
+		return;
+	struct timeval tv = {.tv_sec = (time_t)seconds};
+	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
+	d->sweep_at = at;
+	event_add(d->sweep_timer, &tv);
+}
+
+static void sweep_row(struct db *db, const PGresult *res, void *arg)
+{
+	struct bridge_down *d = arg;
+	(void)db;
+	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1)
+		return;
+	double wait = SWEEP_IDLE;
+	d->outstanding = d->news || !PQgetisnull(res, 0, 0);
+	if (d->outstanding)
+		wait = d->config->look_every;
+	if (!PQgetisnull(res, 0, 0)) {
+		double left = (double)pg_read_int8(PQgetvalue(res, 0, 0)) / 1000;
+		wait = left < wait ? left : wait;
+	}
+	sweep_within(d, wait > SWEEP_SOONEST ? wait : SWEEP_SOONEST);
+}
+
+static void sweep_done(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
+{
+	struct bridge_down *d = arg;
+	(void)db, (void)sqlstate;
+	d->sweeping = false;
+	metric_add(d->metrics, M_SWEEPS, ok ? 1 : 0);
+	if (!ok) {
+		log_warn(object, "sweep failed: %s", e->detail);
+		sweep_within(d, d->config->look_every);
+	}
+	d->wanted |= d->outstanding;
+	pump(d);
+}
+
+static void sweep(struct bridge_down *d)
+{
+	static const struct db_params binary = {.binary_result = true};
+	if (d->sweeping || d->state != DOWN_RUNNING || !db_up(d->db))
+		return;
+	d->news = false;
+	d->sweeping = db_query(d->db, &stmt_bridge_sweep, &binary, sweep_row, d) && db_commit(d->db, sweep_done, d);
+}
+
+static void on_sweep_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	sweep(arg);
+}
+
+/* ---- outcomes ---- */
+
+static void give_back(struct bridge_down *d, const uint8_t command_id[COMMAND_ID_BYTES], int32_t generation,
+		      enum bridge_metric why)
+{
+	if (flights_count(d->flights) + d->undone.count + d->telling.count >= (size_t)d->config->window)
+		abort(); /* claim() keeps room for each command that it takes */
+	struct outcome *o = &d->undone.list[d->undone.count++];
+	memcpy(o->command_id, command_id, sizeof(o->command_id));
+	o->generation = generation;
+	metric_add(d->metrics, why, 1);
+}
+
+static void told(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
+{
+	struct bridge_down *d = arg;
+	(void)db;
+	if (!ok && (e->code == ERR_DB_LOST || db_retryable(sqlstate))) {
+		memcpy(d->undone.list + d->undone.count, d->telling.list, d->telling.count * sizeof(*d->telling.list));
+		d->undone.count += d->telling.count;
+	} else if (!ok) {
+		log_error(object, "not given back commands=%zu: %s", d->telling.count, e->detail);
+	}
+	d->telling.count = 0;
+	d->outstanding = d->wanted = true;
+	if (ok)
+		pump(d);
+	else
+		sweep_within(d, d->config->look_every);
+}
+
+static void tell_outcomes(struct bridge_down *d)
+{
+	if (d->telling.count > 0 || d->undone.count == 0)
+		return;
+	struct outcomes swap = d->telling;
+	d->telling = d->undone;
+	d->undone = swap;
+	struct arena *arena = arena_new(0);
+	struct pg_array ids = pg_array_new(arena, PG_UUID, d->telling.count, d->telling.count * COMMAND_ID_BYTES);
+	struct pg_array generations = pg_array_new(arena, PG_INT4, d->telling.count, d->telling.count * 4);
+	for (size_t i = 0; i < d->telling.count; i++) {
+		pg_array_bytes(&ids, d->telling.list[i].command_id, COMMAND_ID_BYTES);
+		pg_array_int4(&generations, d->telling.list[i].generation);
+	}
+	struct pg_params p = {0};
+	pg_params_array(&p, &ids);
+	pg_params_array(&p, &generations);
+	struct db_params params = pg_params_borrow(&p);
+	if (!db_query(d->db, &stmt_bridge_unreachable, &params, NULL, NULL) || !db_commit(d->db, told, d))
+		told(d->db, false, "", &(struct err){.code = ERR_DB_LOST}, d);
+	arena_free(&arena);
+}
+
+/* ---- publishing ---- */
+
+static void send_one(struct bridge_down *d, const struct claimed *c)
+{
+	struct err e = {0};
+	char topic[TOPIC_MAX];
+	uint8_t generation[COMMAND_GENERATION];
+	int mid = 0;
+	int64_t now = now_us(), left = c->expires_at - now;
+	if (left <= 0) {
+		give_back(d, c->command_id, c->generation, M_TOO_LATE);
+		return;
+	}
+	topic_format(topic, c->serial, c->serial_len, TOPIC_COMMAND);
+	command_generation_put((uint32_t)c->generation, generation);
+	const struct mqtt_publish publish = {
+		.topic = topic,
+		.payload = c->message,
+		.payload_len = c->message_len,
+		.qos = 1,
+		.content_type = COMMAND_CONTENT_TYPE,
+		.correlation = generation,
+		.correlation_len = sizeof(generation),
+		.expiry = left < 1000000 ? 1 : (uint32_t)(left / 1000000 < UINT32_MAX ? left / 1000000 : UINT32_MAX),
+	};
+	if (!mqtt_publish(d->mqtt, &publish, &mid, &e)) {
+		log_warn(object, "not sent serial=%.*s: %s", (int)c->serial_len, c->serial, e.detail);
+		give_back(d, c->command_id, c->generation, M_REFUSED);
+		return;
+	}
+	struct flight flight = {.generation = c->generation, .serial_len = (uint8_t)c->serial_len, .sent_at = now};
+	memcpy(flight.command_id, c->command_id, sizeof(flight.command_id));
+	memcpy(flight.serial, c->serial, c->serial_len);
+	if (!flights_add(d->flights, mid, &flight))
+		abort(); /* the library gives a packet id out again only after its acknowledgement */
+}
+
+static void acknowledged(struct bridge_down *d, int mid, int reason)
+{
+	struct flight flight;
+	if (!flights_take(d->flights, mid, &flight))
+		return;
+	metric_observe(d->metrics, M_PUBACK_SECONDS, (double)(now_us() - flight.sent_at) / 1e6);
+	if (reason == 0) {
+		metric_add(d->metrics, M_PUBLISHED, 1);
+		return;
+	}
+	/* What it says from now on is new: this acknowledgement came before it on the same connection. */
+	presence_remove(d->fresh, flight.serial, flight.serial_len);
+	presence_remove(d->handed, flight.serial, flight.serial_len);
+	if (reason != NO_SUBSCRIBER)
+		log_warn(object, "the broker refused a command serial=%.*s reason=0x%x", (int)flight.serial_len,
+			 flight.serial, (unsigned)reason);
+	give_back(d, flight.command_id, flight.generation, reason == NO_SUBSCRIBER ? M_UNREACHABLE : M_REFUSED);
+}
+
+/* ---- claiming ---- */
+
+static size_t room(const struct bridge_down *d)
+{
+	return (size_t)d->config->window - flights_count(d->flights) - d->undone.count - d->telling.count;
+}
+
+static void claim_rows(struct db *db, const PGresult *res, void *arg)
+{
+	struct bridge_down *d = arg;
+	(void)db;
+	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
+		return;
+	size_t rows = (size_t)PQntuples(res);
+	d->claimed = arena_alloc(d->arena, (rows + 1) * sizeof(*d->claimed));
+	for (int i = 0; i < (int)rows; i++) {
+		struct claimed *c = &d->claimed[d->claimed_count++];
+		memcpy(c->command_id, PQgetvalue(res, i, 0), sizeof(c->command_id));
+		c->generation = pg_read_int4(PQgetvalue(res, i, 1));
+		c->serial_len = (size_t)PQgetlength(res, i, 2);
+		c->serial = arena_text(d->arena, PQgetvalue(res, i, 2), c->serial_len);
+		c->message_len = (size_t)PQgetlength(res, i, 3);
+		c->message = arena_copy(d->arena, PQgetvalue(res, i, 3), c->message_len);
+		c->expires_at = pg_read_int8(PQgetvalue(res, i, 4)) + PG_EPOCH_US;
+	}
+}
+
+static void claim_committed(struct bridge_down *d)
+{
+	if (d->claimed_count > 0)
+		log_debug(object, "claimed commands=%zu", d->claimed_count);
+	metric_add(d->metrics, M_CLAIMED, (double)d->claimed_count);
+	for (size_t i = 0; i < d->claimed_count; i++)
+		send_one(d, &d->claimed[i]);
+	d->outstanding |= d->claimed_count > 0;
+	if (d->claimed_count < d->claim_max) {
+		presence_clear(d->handed);
+		return;
+	}
+	d->wanted = true; /* there may be more, for the same devices too */
+	presence_move(d->fresh, d->handed);
+}
+
+static void claim_done(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
+{
+	struct bridge_down *d = arg;
+	(void)db, (void)sqlstate;
+	d->claiming = false;
+	if (ok) {
+		claim_committed(d);
+	} else {
+		log_warn(object, "not claimed: %s", e->detail);
+		presence_move(d->fresh, d->handed);
+		sweep_within(d, d->config->look_every); /* and then again */
+		d->outstanding = true;
+	}
+	d->claimed_count = 0;
+	arena_reset(d->arena);
+	pump(d);
+}
+
+static void claim(struct bridge_down *d)
+{
+	char max[16];
+	if (!d->wanted || d->claiming || !d->subscribed || d->state != DOWN_RUNNING || room(d) == 0)
+		return;
+	d->claim_max = room(d) < (size_t)d->config->claim ? room(d) : (size_t)d->config->claim;
+	d->wanted = false;
+	struct presence *swap = d->handed; /* empty between claims */
+	d->handed = d->fresh;
+	d->fresh = swap;
+	snprintf(max, sizeof(max), "%zu", d->claim_max);
+	struct pg_array present = presence_array(d->handed, d->arena);
+	struct pg_params p = {0};
+	pg_params_text(&p, max);
+	pg_params_array(&p, &present);
+	struct db_params params = pg_params_borrow(&p);
+	d->claiming = db_query(d->db, &stmt_bridge_claim, &params, claim_rows, d) && db_commit(d->db, claim_done, d);
+	if (!d->claiming)
+		presence_move(d->fresh, d->handed);
+}
+
+/* ---- the turn ---- */
+
+static void say_online(struct bridge_down *d)
+{
+	bool online = d->subscribed && db_up(d->db);
+	if (online == d->online)
+		return;
+	d->online = online;
+	log_info(object, online ? "online" : "offline");
+	metric_set(d->metrics, M_SENDER_ONLINE, online);
+	d->cb(online ? BRIDGE_DOWN_ONLINE : BRIDGE_DOWN_OFFLINE, d->arg);
+}
+
+static void stop_when_idle(struct bridge_down *d)
+{
+	bool database_knows = !db_up(d->db) || (!d->claiming && d->undone.count + d->telling.count == 0);
+	if (d->state == DOWN_FINISHING && database_knows && flights_count(d->flights) == 0) {
+		d->state = DOWN_LEAVING;
+		mqtt_stop(d->mqtt);
+	}
+	if (d->state == DOWN_LEAVING && mqtt_stopped(d->mqtt)) {
+		d->state = DOWN_STOPPED;
+		d->cb(BRIDGE_DOWN_STOPPED, d->arg);
+	}
+}
+
+static void pump(struct bridge_down *d)
+{
+	if (db_up(d->db)) {
+		tell_outcomes(d);
+		claim(d);
+		if (d->subscribed)
+			bridge_checkpoint_pump(d->checkpoint);
+	}
+	metric_set(d->metrics, M_IN_FLIGHT, (double)flights_count(d->flights));
+	metric_set(d->metrics, M_PRESENT, (double)presence_count(d->fresh));
+	stop_when_idle(d);
+}
+
+/* ---- events ---- */
+
+static void hello(struct bridge_down *d, const struct mqtt_message *message)
+{
+	struct topic topic;
+	if (!d->outstanding || !topic_parse(message->topic, strlen(message->topic), &topic, NULL) ||
+	    topic.leaf != TOPIC_STATUS)
+		return;
+	if (!presence_add(d->fresh, topic.serial, topic.serial_len))
+		metric_add(d->metrics, M_PRESENT_DROPPED, 1);
+	d->wanted = true;
+}
+
+static void mqtt_gone(struct bridge_down *d)
+{
+	d->subscribed = false;
+	metric_add(d->metrics, M_IN_DOUBT, (double)flights_count(d->flights));
+	flights_clear(d->flights);
+	bridge_checkpoint_again(d->checkpoint);
+	say_online(d);
+	pump(d);
+}
+
+static void on_mqtt(struct mqtt *mqtt, const struct mqtt_event *event, void *arg)
+{
+	struct bridge_down *d = arg;
+	struct err e = {0};
+	switch (event->type) {
+	case MQTT_CONNECTED:
+		if (!mqtt_subscribe(mqtt, "cf/v1/+/status", 0, &e))
+			log_warn(object, "%s", e.detail);
+		break;
+	case MQTT_SUBSCRIBED:
+		if (event->reason >= 0x80) {
+			log_error(object, "the broker refused the subscription reason=0x%x", (unsigned)event->reason);
+			mqtt_drop(mqtt, "subscription refused");
+			break;
+		}
+		d->subscribed = d->wanted = true;
+		say_online(d);
+		pump(d);
+		break;
+	case MQTT_MESSAGE:
+		hello(d, event->message);
+		break;
+	case MQTT_PUBLISHED:
+		if (!bridge_checkpoint_published(d->checkpoint, event->mid, event->reason))
+			acknowledged(d, event->mid, event->reason);
+		break;
+	case MQTT_IDLE:
+		break;
+	case MQTT_LOST:
+		mqtt_gone(d);
+		return;
+	case MQTT_UNSUBSCRIBED:
+	case MQTT_RELEASED:
+		break;
+	}
+	/* Once a burst: each turn takes all that the burst brought. */
+	if (event->type == MQTT_IDLE || event->type == MQTT_PUBLISHED)
+		pump(d);
+}
+
+static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
+{
+	struct bridge_down *d = arg;
+	(void)db;
+	switch (event) {
+	case DB_UP:
+		d->outstanding = d->wanted = true;
+		bridge_checkpoint_again(d->checkpoint);
+		say_online(d);
+		sweep(d);
+		pump(d);
+		break;
+	case DB_NOTIFY:
+		if (strcmp(text, "command_send") == 0) {
+			d->outstanding = d->wanted = d->news = true;
+			sweep_within(d, SWEEP_NEWS);
+		} else {
+			bridge_checkpoint_again(d->checkpoint);
+		}
+		pump(d);
+		break;
+	case DB_LOST:
+		event_del(d->sweep_timer);
+		say_online(d);
+		pump(d);
+		break;
+	}
+}
+
+/* ---- the interface ---- */
+
+static struct db *database(struct bridge_down *d, struct event_base *base)
+{
+	const struct db_options options = {
+		.name = "down-db",
+		.conninfo = d->config->database,
+		.setup = "LISTEN command_send; LISTEN audit_checkpoint",
+		.statements = statements,
+		.statement_count = sizeof(statements) / sizeof(statements[0]),
+		.reply_timeout = 60,
+		.connect_timeout = 10,
+	};
+	return db_new(base, &options, on_db, d);
+}
+
+static struct mqtt *broker(struct bridge_down *d, struct event_base *base, struct err *e)
+{
+	char client_id[CONFIG_TEXT_MAX + 16];
+	snprintf(client_id, sizeof(client_id), "%s-down", d->config->mqtt.client_id);
+	struct mqtt_options options = mqtt_config_options(&d->config->mqtt, object, client_id);
+	options.send_maximum = (uint16_t)d->config->window;
+	options.reconnect_first = 0.2;
+	options.reconnect_limit = 10;
+	return mqtt_new(base, &options, on_mqtt, d, e);
+}
+
+static struct outcomes outcomes_new(size_t limit)
+{
+	struct outcomes o = {.list = calloc(limit, sizeof(*o.list))};
+	if (o.list == NULL)
+		abort();
+	return o;
+}
+
+struct bridge_down *bridge_down_new(struct event_base *base, const struct bridge_config *config,
+				    struct metrics *metrics, bridge_down_cb *cb, void *arg, struct err *e)
+{
+	struct bridge_down *d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		abort();
+	d->config = config;
+	d->metrics = metrics;
+	d->cb = cb;
+	d->arg = arg;
+	d->flights = flights_new((size_t)config->window);
+	d->undone = outcomes_new((size_t)config->window);
+	d->telling = outcomes_new((size_t)config->window);
+	d->fresh = presence_new((size_t)config->presence);
+	d->handed = presence_new((size_t)config->presence);
+	d->arena = arena_new(ARENA_KEEP);
+	d->sweep_timer = evtimer_new(base, on_sweep_timer, d);
+	if (d->sweep_timer == NULL)
+		abort();
+	d->outstanding = true;
+	d->db = database(d, base);
+	d->mqtt = broker(d, base, e);
+	if (d->mqtt == NULL)
+		bridge_down_free(&d);
+	else
+		d->checkpoint = bridge_checkpoint_new(d->db, d->mqtt, metrics);
+	return d;
+}
+
+void bridge_down_free(struct bridge_down **dp)
+{
+	struct bridge_down *d = *dp;
+	if (d == NULL)
+		return;
+	mqtt_free(&d->mqtt);
+	db_free(&d->db);
+	bridge_checkpoint_free(&d->checkpoint);
+	event_free(d->sweep_timer);
+	flights_free(&d->flights);
+	free(d->undone.list);
+	free(d->telling.list);
+	presence_free(&d->fresh);
+	presence_free(&d->handed);
+	arena_free(&d->arena);
+	free(d);
+	*dp = NULL;
+}
+
+void bridge_down_start(struct bridge_down *d)
+{
+	if (d->config->leave) {
+		bridge_down_stop(d);
+		return;
+	}
+	db_start(d->db);
+	mqtt_start(d->mqtt);
+}
+
+void bridge_down_stop(struct bridge_down *d)
+{
+	if (d->state != DOWN_RUNNING)
+		return;
+	d->state = DOWN_FINISHING;
+	stop_when_idle(d);
+}

@@ -3,14 +3,16 @@
 order and however often; nothing is lost when ingest is killed; what cannot be read is kept whole and stops nothing."""
 
 import json
+import os
 import random
 import re
+import subprocess
 import time
 
 import pytest
 
 from ingest_helpers import JSON, Ingest, Line, senml
-from stack import wait_for
+from stack import BIN, wait_for
 
 NOW = round(time.time())
 IMEI, ICCID = "490154203237518", "8949000000000000001"
@@ -248,3 +250,39 @@ def test_status_of_an_unknown_device_is_stored_by_a_replay_and_an_old_one_overwr
     line.publish(f"cf/v1/{serial}/status", json.dumps(status(6, 1, "6.1")).encode())
     wait_for(lambda: line.stack.rest(f"/v1/devices/{serial}").json["firmware"] == "6.1", 20, "the newer one")
     assert replay() == "6.1"
+
+
+# The reference tracker
+
+
+def test_tracker_tells_its_status_at_each_connection_and_counts_its_boots(line, tmp_path):
+    stack, serial = line.stack, "spare-01"
+    serials = tmp_path / "serials"
+    serials.write_text(serial + "\n")
+    for boot in (1, 2):
+        stack.tracker("run", "--serials", serials, "--count", 1, "--interval", 0.1, "--flash", tmp_path / "flash")
+        wait_for(lambda b=boot: (stack.rest(f"/v1/devices/{serial}").json["reported"] or {}).get("boot") == b, 20, "its status")
+    body = stack.rest(f"/v1/devices/{serial}").json
+    assert body["mcu_state"] == "running" and body["firmware"] == body["reported"]["firmware"]["slots"][body["reported"]["firmware"]["running"]]
+    assert re.fullmatch("[0-9]{15}", body["reported"]["module"]["imei"]) and body["reported"]["config_version"] == 0
+    assert stack.sql("SELECT count(*) FROM telemetry.quarantine WHERE topic = %s", [f"cf/v1/{serial}/status"]) == [(0,)]
+    assert len([i for i in stack.rest(f"/v1/devices/{serial}/history").json["items"] if i["object"] == "status"]) == 4
+    shown_words = subprocess.run([BIN / "coldfleetctl", "devices", "show", serial], capture_output=True, text=True, check=True,
+                                 env={**os.environ, **stack.env, "COLDFLEET_TOKEN": stack.env["COLDFLEET_TOKEN_VIEWER"]}).stdout
+    for word in ("mcu_state", "running", body["firmware"], body["reported"]["module"]["imei"], "BG95-M3"):
+        assert word in shown_words
+
+
+def test_tracker_tells_its_status_again_when_the_broker_is_back(own_stack, tmp_path):
+    stack, serial = own_stack, "spare-02"
+    serials = tmp_path / "serials"
+    serials.write_text(serial + "\n")
+    uptime = "SELECT uptime_s FROM telemetry.device_status JOIN fleet.device USING (device_id) WHERE serial = %s"
+    tracker = stack.tracker_start("run", "--serials", serials, "--interval", 1)
+    try:
+        first = wait_for(lambda: stack.sql(uptime, [serial]), 20, "a status")
+        stack.restart("broker")
+        wait_for(lambda: stack.sql(uptime, [serial]) > first, 40, "another one of the same boot")
+    finally:
+        tracker.terminate()
+        tracker.wait(20)

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "tests/tracker/epoch.h"
 #include "tests/tracker/receipt.h"
+#include "tests/tracker/status.h"
 
 #define ASK_FIRST  2.0 /* seconds without a receipt until one is asked for; doubles */
 #define ASK_LIMIT  60.0
@@ -29,7 +30,8 @@ struct flight {
 struct device {
 	struct device_options o;
 	char serial[TOPIC_SERIAL_MAX + 1];
-	char telemetry[TOPIC_MAX], receipt[TOPIC_MAX], command[TOPIC_MAX];
+	char telemetry[TOPIC_MAX], receipt[TOPIC_MAX], command[TOPIC_MAX], status[TOPIC_MAX];
+	int64_t started; /* of the monotonic clock */
 	struct mqtt *mqtt;
 	struct flash *flash;
 	struct event *timer; /* asks for a receipt */
@@ -102,6 +104,33 @@ static bool publish(struct device *d, struct message *m, size_t *taken, int *mid
 	}
 	d->clock_told = true;
 	return true;
+}
+
+/* The state of the controller, as the status tells it. */
+static bool controller_disabled(const struct device *d)
+{
+	(void)d;
+	return false; /* no command reaches it */
+}
+
+void device_tell_status(struct device *d)
+{
+	char text[STATUS_BYTES];
+	struct err e;
+	const struct report r = {.serial = d->serial,
+				 .boot = d->o.boot,
+				 .uptime = (double)(clock_us(CLOCK_MONOTONIC) - d->started) / 1e6,
+				 .clock = clock_us(CLOCK_REALTIME),
+				 .disabled = controller_disabled(d)};
+	struct mqtt_publish p = {.topic = d->status, .payload = text, .qos = 1, .content_type = "application/json"};
+
+	if (d->o.boot == 0 || !device_up(d))
+		return; /* the next connection tells it */
+	p.payload_len = status_write(&r, text);
+	if (mqtt_publish(d->mqtt, &p, NULL, &e))
+		d->counts.statuses++;
+	else
+		log_debug(d->serial, "status: %s", e.detail);
 }
 
 /* A pack without samples: asks for a receipt of `epoch`, and says what is lost. */
@@ -359,9 +388,11 @@ static void subscribed(struct device *d, int reason)
 	if (flash_epoch(d->flash) == EPOCH_UNKNOWN) {
 		epoch_search_init(&d->search, 0);
 		enter(d, DEV_ASKING);
+		device_tell_status(d);
 		ask_epoch(d);
 	} else {
 		enter(d, DEV_SENDING);
+		device_tell_status(d);
 		pump(d);
 		if (flash_used(d->flash) > 0)
 			arm(d, d->ask_wait);
@@ -465,6 +496,7 @@ static void name_topics(struct device *d)
 	topic_format(d->telemetry, d->serial, len, TOPIC_TELEMETRY);
 	topic_format(d->receipt, d->serial, len, TOPIC_RECEIPT);
 	topic_format(d->command, d->serial, len, TOPIC_COMMAND);
+	topic_format(d->status, d->serial, len, TOPIC_STATUS);
 }
 
 struct device *device_new(struct event_base *base, const struct device_options *options, struct flash *flash_take,
@@ -481,6 +513,7 @@ struct device *device_new(struct event_base *base, const struct device_options *
 	d->cb = cb;
 	d->arg = arg;
 	d->ask_wait = ASK_FIRST;
+	d->started = clock_us(CLOCK_MONOTONIC);
 	d->unqueued = flash_first(flash_take);
 	if (!topic_serial_valid(options->serial, strlen(options->serial))) {
 		err_set(e, ERR_INVALID, "serial '%s': expected 1 to 64 of A-Z a-z 0-9 . _ -", options->serial);

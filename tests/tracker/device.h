@@ -27,6 +27,7 @@ struct device_options {
 	size_t pack;         /* samples a message, of what is measured now */
 	size_t backlog;      /* samples a message, of what was in flash before */
 	size_t window;       /* messages without PUBACK */
+	int32_t boot;        /* how often it has started, told in its status; 0: it sends none */
 	double resend_after; /* seconds from PUBACK until a sample without receipt is sent again; doubles each time */
 };
 
@@ -47,7 +48,7 @@ struct device_counts {
 	size_t asked;  /* packs that only ask for a receipt */
 	size_t lost;   /* samples reported as lost */
 	size_t stored; /* samples covered by a receipt */
-	size_t connects, commands;
+	size_t connects, commands, statuses;
 };
 
 /* Takes the flash, also when it fails. */
@@ -64,6 +65,9 @@ void device_measured(struct device *d);
 void device_flush(struct device *d);
 /* Sends these numbers next in the queue, whatever else happens to them. */
 void device_send(struct device *d, struct range samples, enum job_kind kind);
+
+/* Something that the status tells has changed: sends it. A new connection begins with it anyway. */
+void device_tell_status(struct device *d);
 
 bool device_up(const struct device *d);
 /* Everything queued has been sent and acknowledged by the broker, and every sample is covered by a receipt. */

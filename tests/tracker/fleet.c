@@ -11,6 +11,7 @@
 
 #include "core/log.h"
 #include "tests/tracker/physics.h"
+#include "tests/tracker/status.h"
 
 #define SLOW_EVERY 6 /* samples between two measurements of battery, position and the like */
 #define FILES_EACH 4 /* socket, libmosquitto's socket pair, flash */
@@ -165,6 +166,10 @@ static bool add(struct fleet *f, struct event_base *base, const char *serial, st
 		return false;
 	o.serial = serial;
 	m->fleet = f;
+	if (!status_boot(f->o.flash, serial, &o.boot, e)) {
+		flash_free(&flash);
+		return false;
+	}
 	m->device = device_new(base, &o, flash, on_device, m, e);
 	if (m->device == NULL)
 		return false;
@@ -258,6 +263,7 @@ struct fleet_counts fleet_counts(const struct fleet *f)
 		sum.devices.stored += c->stored;
 		sum.devices.connects += c->connects;
 		sum.devices.commands += c->commands;
+		sum.devices.statuses += c->statuses;
 	}
 	sum.measured = sum.devices.stored + sum.waiting + sum.overwritten;
 	return sum;

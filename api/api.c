@@ -12,6 +12,8 @@
 
 #include "api/call.h"
 #include "api/cors.h"
+#include "api/feed.h"
+#include "api/live.h"
 #include "api/oidc.h"
 #include "api/problem.h"
 #include "api/rate.h"
@@ -42,6 +44,7 @@ struct api {
 	struct rate *refusals; /* rows of fleet.refused_login */
 	struct stream_source streams;
 	struct worker *worker;
+	struct feed *feed;
 	char setup[96]; /* runs at each connect, so it lives as long as the connections */
 };
 
@@ -60,6 +63,9 @@ const struct metric_def api_metrics[M_ROWS] = {
 			    "Requests refused because a token or an address asked too often", NULL},
 	[M_LOGINS_REFUSED] = {"coldfleet_api_logins_refused_total", METRIC_COUNTER,
 			      "Access tokens of an identity provider that did not hold", NULL},
+	[M_STREAM_READERS] = {"coldfleet_api_stream_readers", METRIC_GAUGE, "Readers of the live stream", NULL},
+	[M_STREAM_CUT] = {"coldfleet_api_stream_cut_total", METRIC_COUNTER,
+			  "Readers of the live stream that were cut off because they were too slow", NULL},
 };
 
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
@@ -153,6 +159,11 @@ struct api *api_new(struct service *s, const struct api_options *options)
 		db_start(a->db[a->db_count]);
 	}
 	a->worker = worker_new(service_base(s), options->conninfo);
+	const struct feed_options feed = {.conninfo = options->conninfo,
+					  .heartbeat = options->stream_heartbeat,
+					  .buffer = (size_t)options->stream_buffer,
+					  .readers = (size_t)options->stream_readers};
+	a->feed = feed_new(s, &feed);
 	return a;
 }
 
@@ -161,6 +172,7 @@ void api_free(struct api **ap)
 	struct api *a = *ap;
 	if (a == NULL)
 		return;
+	feed_free(&a->feed);
 	worker_free(&a->worker);
 	for (size_t i = 0; i < a->db_count; i++)
 		db_free(&a->db[i]);
@@ -170,6 +182,11 @@ void api_free(struct api **ap)
 	free(a->db);
 	free(a);
 	*ap = NULL;
+}
+
+void api_stop(struct api *a)
+{
+	feed_stop(a->feed);
 }
 
 static void on_noted(struct db *db, const PGresult *res, void *arg)
@@ -257,6 +274,10 @@ void api_handle(struct http_request *r, void *arg)
 	const struct route_stream *as = ok ? stream_wanted_by(r, &m) : NULL;
 	if (as != NULL) {
 		stream_run(&a->streams, r, &m, as);
+		return;
+	}
+	if (ok && m.route->live) {
+		live_run(a->feed, db, r, &m);
 		return;
 	}
 	if (ok) {

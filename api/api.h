@@ -18,7 +18,9 @@ struct api_options {
 	struct limits_options limits;
 	struct oidc *oidc; /* borrowed; NULL: only tokens that the database knows */
 	int64_t max_streams;
-	double request_timeout; /* seconds; bounds statements and the wait for their results too */
+	int64_t stream_readers, stream_buffer; /* of the live stream: how many, bytes for each */
+	double stream_heartbeat;               /* seconds */
+	double request_timeout;                /* seconds; bounds statements and the wait for their results too */
 };
 
 enum api_metric {
@@ -31,12 +33,15 @@ enum api_metric {
 	M_HANDSHAKES_FAILED,
 	M_RATE_LIMITED,
 	M_LOGINS_REFUSED,
+	M_STREAM_READERS,
+	M_STREAM_CUT,
 	M_ROWS
 };
 extern const struct metric_def api_metrics[M_ROWS];
 
 struct api *api_new(struct service *s, const struct api_options *options);
 void api_free(struct api **a);
+void api_stop(struct api *a); /* ends what would not end by itself */
 
 void api_handle(struct http_request *r, void *api);                                    /* an http_handler */
 void api_observe(enum http_observation what, double value, double seconds, void *api); /* an http_observer */

@@ -81,4 +81,11 @@ void http_stream_write(struct http_request *r, struct evbuffer *piece); /* empti
 void http_stream_end(struct http_request *r, bool whole);
 bool http_gone(const struct http_request *r); /* nobody is there to be answered */
 
+/* An answer without an end, whose pieces come when they come. `gone` is called once, never out of these calls, when the
+ * client has closed its side or has taken nothing for idle_timeout; it leads to http_stream_end(). */
+void http_live_begin(struct http_request *r, const char *type, http_wanted *gone, void *arg);
+/* Empties `piece`. False, with nothing sent: it does not take what it gets, and more than `most` bytes would wait. */
+bool http_live_write(struct http_request *r, struct evbuffer *piece, size_t most);
+size_t http_live_waiting(const struct http_request *r); /* bytes that the client has not taken */
+
 #endif

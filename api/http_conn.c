@@ -200,8 +200,15 @@ void http_conn_stream_begin(struct http_conn *c, struct evbuffer *head)
 	conn_enter(c, CONN_STREAMING);
 	if (c->server->listener == NULL)
 		conn_stop_stream(c);
-	bufferevent_setwatermark(c->bev, EV_WRITE, LOW_WATER, 0);
+	bufferevent_setwatermark(c->bev, EV_WRITE, c->request->live ? 0 : LOW_WATER, 0);
 	bufferevent_write_buffer(c->bev, head);
+}
+
+void http_conn_live_write(struct http_conn *c, struct evbuffer *piece)
+{
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0 && !c->ending)
+		conn_deadline(c);
+	bufferevent_write_buffer(c->bev, piece);
 }
 
 void http_conn_stream_write(struct http_conn *c, struct evbuffer *piece)
@@ -231,7 +238,7 @@ void http_conn_stream_end(struct http_conn *c, const char *tail)
 
 static void stream_wanted(struct http_request *r)
 {
-	if (!r->due)
+	if (!r->due && !(r->live && r->conn == NULL))
 		return;
 	r->due = false;
 	r->wanted(r, r->wanted_arg);
@@ -292,7 +299,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	}
 	if (c->state == CONN_HANDSHAKE)
 		conn_refused_handshake(c, bev);
-	if ((what & BEV_EVENT_EOF) != 0 &&
+	bool live = c->state == CONN_STREAMING && c->request->live;
+	if ((what & BEV_EVENT_EOF) != 0 && !live &&
 	    (c->state == CONN_WORKING || c->state == CONN_STREAMING || c->state == CONN_WRITING))
 		c->eof = true;
 	else

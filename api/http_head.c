@@ -207,6 +207,7 @@ static const struct field_rule field_table[HTTP_FIELDS] = {
 	[HTTP_ACCEPT_ENCODING] = {"Accept-Encoding", true, NULL},
 	[HTTP_ORIGIN] = {"Origin", false, NULL},
 	[HTTP_CORS_METHOD] = {"Access-Control-Request-Method", false, NULL},
+	[HTTP_LAST_EVENT_ID] = {"Last-Event-ID", false, NULL},
 };
 
 void http_head_init(struct http_head *h, const struct http_limits *limits)

@@ -72,6 +72,7 @@ enum http_field {
 	HTTP_ACCEPT_ENCODING,
 	HTTP_ORIGIN,
 	HTTP_CORS_METHOD, /* Access-Control-Request-Method */
+	HTTP_LAST_EVENT_ID,
 	HTTP_FIELDS
 };
 

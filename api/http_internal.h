@@ -48,6 +48,7 @@ struct http_request {
 
 	http_wanted *wanted; /* of a long answer */
 	void *wanted_arg;
+	bool live; /* without an end: `wanted` is told that the client has gone, and nothing else */
 	struct gzip *gzip; /* it is sent compressed; NULL: as it is */
 	bool due;          /* a piece was written, `wanted` has not been called for the next */
 	int status;
@@ -66,6 +67,8 @@ void http_conn_answer(struct http_conn *c, struct evbuffer *answer);
 /* A long answer begins with `head`, goes on with pieces (emptied), ends with `tail` or breaks the connection (NULL). */
 void http_conn_stream_begin(struct http_conn *c, struct evbuffer *head);
 void http_conn_stream_write(struct http_conn *c, struct evbuffer *piece);
+/* One piece of an answer without an end. Only a client that takes nothing runs out of time. */
+void http_conn_live_write(struct http_conn *c, struct evbuffer *piece);
 void http_conn_stream_end(struct http_conn *c, const char *tail);
 
 /* `bytes` NULL: a request that is only answered. */

@@ -266,6 +266,40 @@ void http_stream_begin(struct http_request *r, int status, const char *type, htt
 	evbuffer_free(head);
 }
 
+void http_live_begin(struct http_request *r, const char *type, http_wanted *gone, void *arg)
+{
+	r->live = true;
+	http_stream_begin(r, 200, type, gone, arg);
+}
+
+size_t http_live_waiting(const struct http_request *r)
+{
+	return r->conn != NULL ? evbuffer_get_length(bufferevent_get_output(r->conn->bev)) : 0;
+}
+
+/* As a chunk of chunked coding. */
+static void frame(struct evbuffer *piece)
+{
+	char size[24];
+	snprintf(size, sizeof(size), "%zx\r\n", evbuffer_get_length(piece));
+	evbuffer_prepend(piece, size, strlen(size));
+	evbuffer_add(piece, "\r\n", 2);
+}
+
+bool http_live_write(struct http_request *r, struct evbuffer *piece, size_t most)
+{
+	size_t length = evbuffer_get_length(piece), waiting = http_live_waiting(r);
+	bool fits = waiting == 0 || waiting + length <= most;
+	if (r->conn == NULL || length == 0 || !fits) {
+		evbuffer_drain(piece, length);
+		return fits;
+	}
+	r->streamed += length;
+	frame(piece);
+	http_conn_live_write(r->conn, piece);
+	return true;
+}
+
 static void zip(struct http_request *r, struct evbuffer *piece, bool last)
 {
 	struct evbuffer *zipped = evbuffer_new();
@@ -295,17 +329,13 @@ void http_stream_write(struct http_request *r, struct evbuffer *piece)
 	if (r->conn != NULL && r->gzip != NULL)
 		zip(r, piece, false);
 	size_t length = evbuffer_get_length(piece);
-	char size[24];
 	if (r->conn == NULL || is_head(r)) {
 		evbuffer_drain(piece, length);
 		length = 0;
 	}
 	r->streamed += length;
-	if (length > 0) {
-		snprintf(size, sizeof(size), "%zx\r\n", length);
-		evbuffer_prepend(piece, size, strlen(size));
-		evbuffer_add(piece, "\r\n", 2);
-	}
+	if (length > 0)
+		frame(piece);
 	r->due = true;
 	if (r->conn != NULL)
 		http_conn_stream_write(r->conn, piece);

@@ -15,6 +15,8 @@ struct values {
 	char listen[CONFIG_TEXT_MAX];
 	char database[CONFIG_TEXT_MAX];
 	int64_t connections, max_streams;
+	int64_t stream_readers, stream_buffer;
+	double stream_heartbeat;
 	double request_timeout, idle_timeout;
 	int64_t max_connections, max_connections_per_address;
 	int64_t max_header_bytes, max_body_bytes, max_import_bytes;
@@ -78,11 +80,17 @@ static const struct config_item items[] = {
 	ITEM(connections, CONFIG_INT, "4", 1, 64, "connections to the database"),
 	ITEM(max_streams, CONFIG_INT, "64", 1, 10000,
 	     "long answers that are sent at once; each may hold about 1 MiB for a client that reads slowly"),
+	ITEM(stream_readers, CONFIG_INT, "2000", 1, 100000,
+	     "readers of the live stream, but never more than half of max_connections; more get 503"),
+	ITEM(stream_buffer, CONFIG_BYTES, "256KiB", 4096, 64 << 20,
+	     "events that may wait for one of them; one that takes them too slowly is cut off"),
+	ITEM(stream_heartbeat, CONFIG_SECONDS, "15s", 0.1, 300,
+	     "how often it gets a sign of life, and its token is proved anew"),
 	ITEM(request_timeout, CONFIG_SECONDS, "10s", 0.1, 300,
 	     "from a request's first byte to its last, and again for the database's answer"),
 	ITEM(idle_timeout, CONFIG_SECONDS, "60s", 0.1, 3600,
 	     "how long a connection may wait for its next request, or not take our answer"),
-	ITEM(max_connections, CONFIG_INT, "2000", 1, 100000,
+	ITEM(max_connections, CONFIG_INT, "4000", 1, 100000,
 	     "when reached, the connection that idles longest makes room; when none idles, 503"),
 	ITEM(max_connections_per_address, CONFIG_INT, "0", 0, 100000,
 	     "connections of one IP address, 0: no limit; a proxy on this machine is one address"),
@@ -144,6 +152,7 @@ struct daemon {
 	const struct values *values;
 	struct service *service;
 	struct http_server *http;
+	struct api *api;
 	struct tls *tls;   /* NULL: clear text */
 	struct oidc *oidc; /* NULL: no identity provider */
 };
@@ -158,6 +167,7 @@ static void on_stop(void *arg)
 {
 	struct daemon *d = arg;
 	http_server_stop(d->http, on_http_stopped, d);
+	api_stop(d->api);
 }
 
 static void on_reload(void *arg)
@@ -196,7 +206,6 @@ int main(int argc, char **argv)
 	static struct values values;
 	struct service_spec mine = spec;
 	struct daemon d = {.values = &values};
-	struct api *api = NULL;
 	struct err e = {0};
 	int status = 1;
 
@@ -208,6 +217,11 @@ int main(int argc, char **argv)
 	struct api_options options = {.conninfo = values.database,
 				      .connections = values.connections,
 				      .max_streams = values.max_streams,
+				      .stream_readers = values.stream_readers < values.max_connections / 2
+								? values.stream_readers
+								: values.max_connections / 2,
+				      .stream_buffer = values.stream_buffer,
+				      .stream_heartbeat = values.stream_heartbeat,
 				      .cors_origins = values.cors_origins,
 				      .limits = values.limits,
 				      .request_timeout = values.request_timeout};
@@ -217,8 +231,8 @@ int main(int argc, char **argv)
 	}
 	http.tls = d.tls;
 	options.oidc = d.oidc;
-	api = api_new(d.service, &options);
-	d.http = http_server_new(service_base(d.service), values.listen, &http, api_handle, api, &e);
+	d.api = api_new(d.service, &options);
+	d.http = http_server_new(service_base(d.service), values.listen, &http, api_handle, d.api, &e);
 	if (d.http == NULL) {
 		log_error("api", "%s", e.detail);
 		goto out;
@@ -229,7 +243,7 @@ int main(int argc, char **argv)
 	status = service_run(d.service);
 out:
 	http_server_free(&d.http);
-	api_free(&api);
+	api_free(&d.api);
 	oidc_free(&d.oidc);
 	tls_free(&d.tls);
 	service_free(&d.service);

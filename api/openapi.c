@@ -308,6 +308,8 @@ static json_t *parameters(const struct route *r, bool etag)
 		append(all, ref("parameters/", "If-Match"));
 	if (etag && is_get(r))
 		append(all, ref("parameters/", "If-None-Match"));
+	if (r->live)
+		append(all, ref("parameters/", "Last-Event-ID"));
 	if (strcmp(r->method, "POST") == 0 && r->role != NULL)
 		append(all, ref("parameters/", "Idempotency-Key"));
 	return all;
@@ -408,6 +410,8 @@ static json_t *components(json_t *schemas)
 	}
 	put(params, "If-Match", header_param("If-Match", true, "the ETag of what is to be changed, or *", 512));
 	put(params, "If-None-Match", header_param("If-None-Match", false, "an ETag: 304 while it is the same", 512));
+	put(params, "Last-Event-ID",
+	    header_param("Last-Event-ID", false, "the id of the last event that came: go on after it", 64));
 	put(params, "Idempotency-Key",
 	    header_param("Idempotency-Key", false,
 			 "any text of the client's: the same request with the same key has one effect and one answer",

@@ -67,6 +67,8 @@ struct route {
 	bool if_match; /* If-Match is required, and the parameter after that */
 	const struct route_stream *streams;
 	size_t stream_count;
+	bool live; /* an answer without an end, of events; the statement admits to it, and its last parameter is
+		      Last-Event-ID */
 };
 
 struct route_match {

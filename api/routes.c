@@ -214,6 +214,12 @@ static const struct param operation_rows_params[] = {
 	}
 #define WHY QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept in the history")
 
+static const struct param stream_params[] = {
+	QUERY("device", PARAM_SERIAL, .help = "only of this device"),
+	QUERY("group", PARAM_TEXT, .min = 1, .max = 128, .help = "only of the devices in this group, by name"),
+	QUERY("type", PARAM_TEXT, .min = 1, .max = 200, .help = "only of these types, with commas between"),
+};
+
 static const struct param groups_params[] = {PAGE("groups")};
 static const struct param group_params[] = {GROUP_ID};
 static const struct param group_delete_params[] = {GROUP_ID, WHY};
@@ -482,6 +488,14 @@ const struct route routes[] = {
 	 .role = "auditor",
 	 PARAMS(audit_checkpoints_params),
 	 .statement = &stmt_api_audit_checkpoints},
+
+	{.method = "GET",
+	 .path = "/v1/stream",
+	 .summary = "What happens, as it happens (Server-Sent Events)",
+	 .role = "viewer",
+	 PARAMS(stream_params),
+	 .statement = &stmt_api_stream,
+	 .live = true},
 
 	{.method = "GET",
 	 .path = "/v1/tokens",

@@ -15,6 +15,7 @@ from api_process import free_port
 from stack import BIN, PATIENCE
 
 PROBLEM = "application/problem+json"
+EVENTS = "text/event-stream"
 
 
 class Undocumented(AssertionError):
@@ -131,11 +132,18 @@ class Client:
                     self.connection.putheader("Content-Length", str(len(body)))
                 self.connection.endheaders(body)
                 answer = self.connection.getresponse()
-                return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+                headers = {k.lower(): v for k, v in answer.getheaders()}
+                return answer.status, headers, self.beginning(answer) if headers.get("content-type") == EVENTS else answer.read()
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self.connection.close()  # an answer may have ended the connection while this was on its way
                 if not again:
                     raise
+
+    def beginning(self, answer):
+        """Of an answer without an end; the connection ends with it."""
+        read = answer.readline()
+        self.connection.close()
+        return read
 
     def close(self):
         self.connection.close()

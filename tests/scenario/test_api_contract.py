@@ -104,6 +104,7 @@ REFUSED = {
     ("group_delete", 409): lambda lab: {"path": lab.group(scope=True)},
     ("group_join", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
     ("group_leave", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
+    ("stream", 404): lambda lab: {"query": [("device", "nobody")]},
     ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
     ("audit", 404): lambda lab: {"query": [("device", "nobody")]},
 }

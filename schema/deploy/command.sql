@@ -53,14 +53,15 @@ INSERT INTO command.operation (name, class, urgency, lasts, arguments, help) VAL
 	('locate', 1, 3, '1 hour', '{}', 'the tracker says where it is'),
 	('report-now', 1, 3, '1 hour', '{}', 'the tracker sends what it has measured'),
 	('resend', 1, 3, '1 day', '{"epoch": {"type": "int", "min": 0, "max": 2147483647},
-		"from": {"type": "int", "required": true, "min": 0, "max": 2147483647},
-		"to": {"type": "int", "required": true, "min": 0, "max": 2147483647}}', 'the tracker sends samples from its flash again'),
+		"first": {"type": "int", "required": true, "min": 0, "max": 2147483647},
+		"last": {"type": "int", "required": true, "min": 0, "max": 2147483647}}', 'the tracker sends samples from its flash again'),
 	('set-config', 2, 3, '30 days', '{"version": {"type": "int", "required": true, "min": 1, "max": 2147483647},
 		"config": {"type": "object", "required": true}}', 'the tracker works with this configuration'),
 	('clear-config', 2, 3, '30 days', '{}', 'the tracker works with the configuration of its firmware'),
-	('update-firmware', 4, 3, '7 days', '{"sha256": {"type": "text", "required": true, "pattern": "^[0-9a-f]{64}$"}}',
+	('update-firmware', 4, 3, '7 days', '{"release": {"type": "text", "required": true, "pattern": "^[0-9a-f]{64}$"},
+		"counter": {"type": "int", "min": 0, "max": 9007199254740991}, "version": {"type": "text", "pattern": "^.{1,64}$"}}',
 		'the tracker installs the release with this SHA-256'),
-	('rotate-key', 5, 3, '30 days', '{"trust_list": {"type": "text", "required": true, "pattern": "^[A-Za-z0-9_-]{1,16384}$"}}',
+	('rotate-key', 5, 3, '30 days', '{"list": {"type": "text", "required": true, "pattern": "^[A-Za-z0-9_-]+$"}}',
 		'the tracker takes a newer list of keys'),
 	('restore-defaults', 3, 3, '7 days', '{}', 'the tracker forgets what it was configured to');
 
@@ -346,6 +347,59 @@ CROSS JOIN LATERAL unnest(from_states::text[]) AS from_state
 CROSS JOIN LATERAL unnest(to_states::text[]) AS to_state
 CROSS JOIN LATERAL unnest(whos::text[]) AS who;
 
+CREATE FUNCTION command.canonical(operation text, class int, arguments jsonb, not_before timestamptz, expires_at timestamptz, serials text[],
+				  shipment_override text) RETURNS bytea
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT convert_to((jsonb_build_object('operation', operation, 'class', class, 'arguments', arguments,
+		'not_before', extract(epoch FROM not_before)::bigint, 'expires_at', extract(epoch FROM expires_at)::bigint,
+		'shipment_override', shipment_override, 'device_count', cardinality(serials))
+		|| CASE WHEN cardinality(serials) <= 1000 THEN jsonb_build_object('serials', s.sorted)
+			ELSE jsonb_build_object('serials_sha256', encode(sha256(convert_to(array_to_string(s.sorted, E'\n'), 'UTF8')), 'hex')) END)::text,
+		'UTF8')
+	FROM (SELECT array_agg(u ORDER BY u COLLATE "C") AS sorted FROM unnest(serials) AS u) AS s
+$$;
+COMMENT ON FUNCTION command.canonical(text, int, jsonb, timestamptz, timestamptz, text[], text) IS
+	'What an approval is about, as JSON in UTF-8: operation, class, arguments, not_before and expires_at in Unix seconds, shipment_override, '
+	'device_count, and serials in the order of their bytes, or for more than 1,000 serials_sha256: SHA-256 in hexadecimal of the sorted '
+	'serials with a line feed between two.';
+
+CREATE FUNCTION command.new_id() RETURNS uuid
+LANGUAGE sql VOLATILE
+AS $$
+	SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
+		substr(int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 3) FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
+$$;
+COMMENT ON FUNCTION command.new_id() IS 'A new UUID of version 7 (RFC 9562): milliseconds since 1970, then random bits.';
+
+CREATE FUNCTION command.active_shipment(device_id int) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT NULL::text WHERE device_id IS NOT NULL
+$$;
+COMMENT ON FUNCTION command.active_shipment(int) IS 'The shipment that the device is watching over now, by name; NULL: none, or none is known here.';
+
+CREATE FUNCTION command.argument_error(name text, rule jsonb, value jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'arguments.' || name || ': expected ' || CASE
+		WHEN rule IS NULL THEN 'no such argument'
+		WHEN value IS NULL THEN CASE WHEN rule @> '{"required": true}' THEN 'it' END
+		WHEN rule ->> 'type' = 'int' AND (jsonb_typeof(value) <> 'number' OR (value #>> '{}')::numeric % 1 <> 0
+			OR (value #>> '{}')::numeric NOT BETWEEN (rule ->> 'min')::numeric AND (rule ->> 'max')::numeric)
+			THEN format('a whole number from %s to %s', rule ->> 'min', rule ->> 'max')
+		WHEN rule ->> 'type' = 'object' AND jsonb_typeof(value) <> 'object' THEN 'an object'
+		WHEN rule ->> 'type' = 'text' AND (jsonb_typeof(value) <> 'string' OR rule ? 'words' AND NOT rule -> 'words' @> value
+			OR value #>> '{}' !~ (rule ->> 'pattern'))
+			THEN coalesce((SELECT string_agg(w, ' or ') FROM jsonb_array_elements_text(rule -> 'words') AS w),
+				'text like ' || (rule ->> 'pattern')) END
+$$;
+COMMENT ON FUNCTION command.argument_error(text, jsonb, jsonb) IS
+	'What is wrong with an argument, and what was expected; NULL: nothing. Rules as in command.operation.';
+
 CREATE FUNCTION command.decided(request uuid, decision text) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -472,6 +526,15 @@ CREATE POLICY everything ON command.request TO coldfleet_bridge, coldfleet_signe
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA command FROM PUBLIC;
 GRANT USAGE ON SCHEMA command TO coldfleet_bridge, coldfleet_signer, coldfleet_analyst, coldfleet_api_definer;
 GRANT SELECT ON command.request, command.target, command.approval TO coldfleet_signer;
+GRANT EXECUTE ON FUNCTION command.canonical(text, int, jsonb, timestamptz, timestamptz, text[], text), command.new_id(),
+	command.active_shipment(int), command.argument_error(text, jsonb, jsonb), command.decided(uuid, text), command.program()
+	TO coldfleet_api_definer;
+GRANT SELECT ON command.operation, command.request, command.target, command.approval, command.device, command.command, command.history,
+	command.reply, command.message, command.setting TO coldfleet_api_definer;
+GRANT INSERT ON command.request, command.target, command.approval, command.device, command.command TO coldfleet_api_definer;
+GRANT UPDATE (arguments, not_before, expires_at, shipment_override, canonical, request_sha256, state, open, releasing, tokens, filled_at,
+	revision) ON command.request TO coldfleet_api_definer;
+GRANT UPDATE (expires_at, retry_at, taken_at, ended_at, counter, generation, state, place, detail) ON command.command TO coldfleet_api_definer;
 GRANT SELECT ON command.operation, command.request, command.target, command.approval, command.command, command.history, command.reply,
 	command.message, command.transition_rule TO coldfleet_analyst;
 

@@ -7,7 +7,7 @@ BEGIN;
 SET LOCAL ROLE coldfleet_owner;
 
 CREATE FUNCTION command.hold(devices int[]) RETURNS void
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

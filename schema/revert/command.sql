@@ -10,6 +10,10 @@ DROP FUNCTION command.begun();
 DROP FUNCTION command.transit();
 DROP FUNCTION command.program();
 DROP FUNCTION command.decided(uuid, text);
+DROP FUNCTION command.argument_error(text, jsonb, jsonb);
+DROP FUNCTION command.active_shipment(int);
+DROP FUNCTION command.new_id();
+DROP FUNCTION command.canonical(text, int, jsonb, timestamptz, timestamptz, text[], text);
 DROP SCHEMA command;
 
 COMMIT;

@@ -1,0 +1,3 @@
+-- Lets a paused request go on; the answer is kept for a repetition with the same Idempotency-Key.
+-- $1 id, $2 body
+SELECT r.* FROM api.request_resume($1::text, $2::jsonb) AS f, api.remember(f) AS r

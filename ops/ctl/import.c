@@ -56,19 +56,52 @@ static const char *media_of(const struct invocation *in)
 	return strcmp(format, "csv") == 0 ? "text/csv" : "application/x-ndjson";
 }
 
+/* How far it was when it was first looked at, and since when: what was done before, or while another import had its
+ * turn, says nothing about the speed of this one. */
+struct progress {
+	double since; /* seconds of the monotonic clock; 0: not begun */
+	json_int_t first, tenths;
+};
+
+static double seconds_now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* ", 2104 rows/s, 31 s left", as far as that is known. */
+static void put_speed(FILE *to, const struct progress *p, json_int_t done, json_int_t total)
+{
+	double seconds = seconds_now() - p->since;
+
+	if (p->since <= 0 || done <= p->first || seconds <= 0)
+		return;
+	double per_second = (double)(done - p->first) / seconds;
+	fprintf(to, ", %.0f rows/s", per_second);
+	if (done < total)
+		fprintf(to, ", %.0f s left", (double)(total - done) / per_second);
+}
+
 /* A bar that is drawn over itself on a terminal; elsewhere a line whenever another tenth is done. */
-static void draw(const struct ctl *ctl, json_int_t done, json_int_t total, json_int_t *tenths)
+static void draw(const struct ctl *ctl, json_int_t done, json_int_t total, struct progress *p)
 {
 	size_t full = total > 0 ? (size_t)(BAR * done / total) : 0;
 
+	if (p->since <= 0 && done > 0)
+		*p = (struct progress){.since = seconds_now(), .first = done};
 	if (ctl->note_tty) {
 		fprintf(ctl->note, "\r[");
 		for (size_t i = 0; i < BAR; i++)
 			fputc(i < full ? '#' : '-', ctl->note);
-		fprintf(ctl->note, "] %lld of %lld%s", (long long)done, (long long)total, done == total ? "\n" : "");
-	} else if (total > 0 && 10 * done / total > *tenths) {
-		*tenths = 10 * done / total;
-		fprintf(ctl->note, "%lld of %lld\n", (long long)done, (long long)total);
+		fprintf(ctl->note, "] %lld of %lld", (long long)done, (long long)total);
+		put_speed(ctl->note, p, done, total);
+		fprintf(ctl->note, "\033[K%s", done == total ? "\n" : "");
+	} else if (total > 0 && 10 * done / total > p->tenths) {
+		p->tenths = 10 * done / total;
+		fprintf(ctl->note, "%lld of %lld", (long long)done, (long long)total);
+		put_speed(ctl->note, p, done, total);
+		fputc('\n', ctl->note);
 	}
 	fflush(ctl->note);
 }
@@ -85,7 +118,7 @@ static json_t *watch(struct ctl *ctl, const char *id, struct reply *r, struct er
 	char *args[] = {(char[CLIENT_ID_MAX]){""}};
 	struct target t;
 	const struct call call = {.target = t.text};
-	json_int_t tenths = 0;
+	struct progress progress = {0};
 	int failures = 0;
 
 	snprintf(args[0], CLIENT_ID_MAX, "%s", id);
@@ -100,7 +133,7 @@ static json_t *watch(struct ctl *ctl, const char *id, struct reply *r, struct er
 		if (operation != NULL) {
 			failures = 0;
 			draw(ctl, json_integer_value(json_object_get(operation, "done")),
-			     json_integer_value(json_object_get(operation, "total")), &tenths);
+			     json_integer_value(json_object_get(operation, "total")), &progress);
 			if (is_done(operation))
 				return operation;
 			json_decref(operation);

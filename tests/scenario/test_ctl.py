@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
@@ -249,13 +250,25 @@ def test_import_shows_progress_and_names_file_and_line_of_what_was_refused(stack
     rows.write_text("serial,manufacturer,model,imei\n" + "".join(f"x-imp-{n:04},Acme,CT-1,\n" for n in range(700)) +
                     "x-imp-bad,Acme,CT-1,123\nx-imp-0001,Acme,CT-2,\n")
     done = ctl("devices", "import", rows, "--reason", "bought", token="OPERATOR", status=FAILED)
-    assert "702 of 702\n" in done.stderr and "2 of 702 rows were refused" in done.stderr
+    assert re.search(r"^702 of 702(, \d+ rows/s)?$", done.stderr, re.MULTILINE) and "2 of 702 rows were refused" in done.stderr
     assert re.search(rf"^{rows}:702: x-imp-bad: .*imei", done.stderr, re.MULTILINE)
     assert re.search(rf"^{rows}:703: x-imp-0001: .*model", done.stderr, re.MULTILINE)
     assert shown(done.stdout, "succeeded") == "700" and stack.value("SELECT count(*) FROM fleet.device WHERE serial LIKE 'x-imp-%%'") == 700
     number = shown(done.stdout, "id")
     assert shown(ctl("operations", "show", number).stdout, "state") == "done"
     assert len(ctl("operations", "rows", number, "--result", "failed").stdout.splitlines()) == 3
+
+
+def test_import_tells_how_fast_it_is_and_how_long_it_takes(stack, ctl, tmp_path):
+    rows = tmp_path / "many.csv"
+    rows.write_text("serial,manufacturer,model\n" + "".join(f"x-fast-{n:05},Acme,CT-1\n" for n in range(12000)))
+    began = time.monotonic()
+    done = ctl("devices", "import", rows, token="OPERATOR")
+    took = time.monotonic() - began
+    told = [(int(n), int(speed), left) for n, speed, left in
+            re.findall(r"^(\d+) of 12000, (\d+) rows/s(?:, (\d+) s left)?$", done.stderr, re.MULTILINE)]
+    assert told[-1][0] == 12000 and told[-1][2] == "", done.stderr
+    assert told[-1][1] > 6000 / took, (took, done.stderr)
 
 
 def test_import_of_lines_from_standard_input_need_not_be_waited_for(stack, ctl):

@@ -9,9 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define PATH_BYTES     4096
-#define SESSION_EXPIRY 3600
-#define KEEPALIVE      60
+#define PATH_BYTES 4096
+#define KEEPALIVE  60
 
 static bool find(const char *dir, const char *name, const char *suffix, char out[PATH_BYTES], struct err *e)
 {
@@ -31,8 +30,7 @@ struct mqtt *link_new(const struct link *link, const char *serial, struct event_
 				 .host = link->host,
 				 .port = (int)link->port,
 				 .client_id = serial,
-				 .keepalive = KEEPALIVE,
-				 .session_expiry = SESSION_EXPIRY};
+				 .keepalive = KEEPALIVE};
 
 	if (!link->clear) {
 		if (link->certs == NULL) {

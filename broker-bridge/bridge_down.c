@@ -14,6 +14,7 @@
 #include "broker-bridge/bridge_checkpoint.h"
 #include "broker-bridge/bridge_flights.h"
 #include "broker-bridge/bridge_metrics.h"
+#include "broker-bridge/bridge_outcomes.h"
 #include "broker-bridge/bridge_presence.h"
 #include "broker-bridge/command_message.h"
 #include "broker-bridge/topic.h"
@@ -40,17 +41,6 @@ struct claimed {
 	int64_t expires_at; /* microseconds since 1970 */
 };
 
-/* A command that is to wait again. */
-struct outcome {
-	uint8_t command_id[COMMAND_ID_BYTES];
-	int32_t generation;
-};
-
-struct outcomes {
-	struct outcome *list; /* as many as the window */
-	size_t count;
-};
-
 enum down_state { DOWN_RUNNING, DOWN_FINISHING, DOWN_LEAVING, DOWN_STOPPED };
 
 struct bridge_down {
@@ -66,8 +56,7 @@ struct bridge_down {
 	enum down_state state;
 
 	struct flights *flights;
-	struct outcomes undone;          /* not yet told to the database */
-	struct outcomes telling;         /* in the segment under way */
+	struct bridge_outcomes *outcomes;
 	struct presence *fresh, *handed; /* heard; given to the claim under way */
 	struct arena *arena;             /* of the claim under way */
 	struct claimed *claimed;
@@ -163,53 +152,18 @@ static void on_sweep_timer(evutil_socket_t fd, short what, void *arg)
 static void give_back(struct bridge_down *d, const uint8_t command_id[COMMAND_ID_BYTES], int32_t generation,
 		      enum bridge_metric why)
 {
-	if (flights_count(d->flights) + d->undone.count + d->telling.count >= (size_t)d->config->window)
-		abort(); /* claim() keeps room for each command that it takes */
-	struct outcome *o = &d->undone.list[d->undone.count++];
-	memcpy(o->command_id, command_id, sizeof(o->command_id));
-	o->generation = generation;
+	bridge_outcomes_add(d->outcomes, command_id, generation);
 	metric_add(d->metrics, why, 1);
 }
 
-static void told(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
+static void on_told(bool ok, void *arg)
 {
 	struct bridge_down *d = arg;
-	(void)db;
-	if (!ok && (e->code == ERR_DB_LOST || db_retryable(sqlstate))) {
-		memcpy(d->undone.list + d->undone.count, d->telling.list, d->telling.count * sizeof(*d->telling.list));
-		d->undone.count += d->telling.count;
-	} else if (!ok) {
-		log_error(object, "not given back commands=%zu: %s", d->telling.count, e->detail);
-	}
-	d->telling.count = 0;
 	d->outstanding = d->wanted = true;
 	if (ok)
 		pump(d);
 	else
 		sweep_within(d, d->config->look_every);
-}
-
-static void tell_outcomes(struct bridge_down *d)
-{
-	if (d->telling.count > 0 || d->undone.count == 0)
-		return;
-	struct outcomes swap = d->telling;
-	d->telling = d->undone;
-	d->undone = swap;
-	struct arena *arena = arena_new(0);
-	struct pg_array ids = pg_array_new(arena, PG_UUID, d->telling.count, d->telling.count * COMMAND_ID_BYTES);
-	struct pg_array generations = pg_array_new(arena, PG_INT4, d->telling.count, d->telling.count * 4);
-	for (size_t i = 0; i < d->telling.count; i++) {
-		pg_array_bytes(&ids, d->telling.list[i].command_id, COMMAND_ID_BYTES);
-		pg_array_int4(&generations, d->telling.list[i].generation);
-	}
-	struct pg_params p = {0};
-	pg_params_array(&p, &ids);
-	pg_params_array(&p, &generations);
-	struct db_params params = pg_params_borrow(&p);
-	if (!db_query(d->db, &stmt_bridge_unreachable, &params, NULL, NULL) || !db_commit(d->db, told, d))
-		told(d->db, false, "", &(struct err){.code = ERR_DB_LOST}, d);
-	arena_free(&arena);
 }
 
 /* ---- publishing ---- */
@@ -272,7 +226,7 @@ static void acknowledged(struct bridge_down *d, int mid, int reason)
 
 static size_t room(const struct bridge_down *d)
 {
-	return (size_t)d->config->window - flights_count(d->flights) - d->undone.count - d->telling.count;
+	return (size_t)d->config->window - flights_count(d->flights) - bridge_outcomes_count(d->outcomes);
 }
 
 static void claim_rows(struct db *db, const PGresult *res, void *arg)
@@ -365,7 +319,7 @@ static void say_online(struct bridge_down *d)
 
 static void stop_when_idle(struct bridge_down *d)
 {
-	bool database_knows = !db_up(d->db) || (!d->claiming && d->undone.count + d->telling.count == 0);
+	bool database_knows = !db_up(d->db) || (!d->claiming && bridge_outcomes_count(d->outcomes) == 0);
 	if (d->state == DOWN_FINISHING && database_knows && flights_count(d->flights) == 0) {
 		d->state = DOWN_LEAVING;
 		mqtt_stop(d->mqtt);
@@ -379,7 +333,7 @@ static void stop_when_idle(struct bridge_down *d)
 static void pump(struct bridge_down *d)
 {
 	if (db_up(d->db)) {
-		tell_outcomes(d);
+		bridge_outcomes_tell(d->outcomes, d->db);
 		claim(d);
 		if (d->subscribed)
 			bridge_checkpoint_pump(d->checkpoint);
@@ -508,14 +462,6 @@ static struct mqtt *broker(struct bridge_down *d, struct event_base *base, struc
 	return mqtt_new(base, &options, on_mqtt, d, e);
 }
 
-static struct outcomes outcomes_new(size_t limit)
-{
-	struct outcomes o = {.list = calloc(limit, sizeof(*o.list))};
-	if (o.list == NULL)
-		abort();
-	return o;
-}
-
 struct bridge_down *bridge_down_new(struct event_base *base, const struct bridge_config *config,
 				    struct metrics *metrics, bridge_down_cb *cb, void *arg, struct err *e)
 {
@@ -527,8 +473,7 @@ struct bridge_down *bridge_down_new(struct event_base *base, const struct bridge
 	d->cb = cb;
 	d->arg = arg;
 	d->flights = flights_new((size_t)config->window);
-	d->undone = outcomes_new((size_t)config->window);
-	d->telling = outcomes_new((size_t)config->window);
+	d->outcomes = bridge_outcomes_new((size_t)config->window, on_told, d);
 	d->fresh = presence_new((size_t)config->presence);
 	d->handed = presence_new((size_t)config->presence);
 	d->arena = arena_new(ARENA_KEEP);
@@ -555,8 +500,7 @@ void bridge_down_free(struct bridge_down **dp)
 	bridge_checkpoint_free(&d->checkpoint);
 	event_free(d->sweep_timer);
 	flights_free(&d->flights);
-	free(d->undone.list);
-	free(d->telling.list);
+	bridge_outcomes_free(&d->outcomes);
 	presence_free(&d->fresh);
 	presence_free(&d->handed);
 	arena_free(&d->arena);

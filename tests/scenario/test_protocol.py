@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/protocol.md does not lie: its packs are sent, and the receipts, the stored readings and the reasons for quarantine
-are those that it prints."""
+"""docs/protocol.md does not lie: its packs and statuses are sent, and the receipts, the stored readings, what REST tells and
+the reasons for quarantine are those that it prints."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from device import Device, now
 from stack import ROOT, wait_for
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text()
-BLOCKS = re.findall(r"^```\w+ (\w+)=([\w-]+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```\w+ ([\w-]+)=([\w-]+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 LABELS = {"bn": -2, "bt": -3, "bu": -4, "bv": -5, "bs": -6, "bver": -1, "n": 0, "u": 1, "v": 2, "vs": 3, "vb": 4, "s": 5, "t": 6}
 PRINTED_TIME = 1790000000
 
@@ -73,10 +73,31 @@ def test_bytes_of_the_cbor_example_are_the_json_example_and_are_stored_alike(sta
     assert [row[3:5] for row in rows(stack, "spare-02")] == [(4.5, None), (4.75, None), (5.0, 87)]
 
 
-@pytest.mark.parametrize("reason, text", [(name, text.strip()) for kind, name, text in BLOCKS if kind == "quarantine"])
-def test_what_the_page_calls_unacceptable_is_quarantined_with_that_reason(stack, reason, text):
+def test_statuses_of_the_page_are_what_rest_tells(stack):
+    module = json.loads(block("status", "first"))["module"]
+    registered = {"module": {"imei": module["imei"]}, "sim": {"iccid": module["iccid"], "imsi": module["imsi"]}}
+    assert stack.rest("/v1/devices/spare-03", "OPERATOR", "PATCH", registered, {"If-Match": "*"}).status == 200
     with Device(stack, "spare-03") as device:
-        device.send(text)
+        for name in ("first", "other-module"):
+            said = json.loads(block("status", name))
+            device.publish(device.topic("status"), block("status", name), content_type="application/json")
+            wait_for(lambda s=said: (stack.rest("/v1/devices/spare-03/state").json["reported"] or {}).get("uptime_s") == s["uptime"],
+                     10, f"status {name}")
+            body = stack.rest("/v1/devices/spare-03").json
+            assert (body["mcu_state"], body["reported"]["boot"], body["firmware"]) == (said["mcu"], 7, "1.4.2")
+            assert {key: body["reported"][key] for key in ("firmware", "module")} == {key: said[key] for key in ("firmware", "module")}
+            assert body["reported"]["config_version"] == said["config"]["version"]
+            assert body["identity_mismatch"] == ([] if name == "first" else json.loads(block("mismatch", name)))
+        device.publish(device.topic("status"), block("status", "first"))
+    wait_for(lambda: stack.metrics()['coldfleet_ingest_statuses_total{outcome="older"}'], 10, "the older one to be passed over")
+    assert stack.rest("/v1/devices/spare-03/state").json["reported"]["uptime_s"] == 13
+
+
+@pytest.mark.parametrize("leaf, reason, text", [("status" if kind == "status-quarantine" else "telemetry", name, text.strip())
+                                                for kind, name, text in BLOCKS if kind.endswith("quarantine")])
+def test_what_the_page_calls_unacceptable_is_quarantined_with_that_reason(stack, leaf, reason, text):
+    with Device(stack, "spare-03") as device:
+        device.publish(device.topic(leaf), text)
     found = wait_for(lambda: stack.sql("select reason, detail from telemetry.quarantine where payload = %s", [text.encode()]),
                      10, "the message in quarantine")
     assert found[0][0] == reason and found[0][1]

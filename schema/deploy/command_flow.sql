@@ -495,5 +495,7 @@ GRANT EXECUTE ON FUNCTION command.take_to_sign(int), command.store_signed(uuid[]
 GRANT EXECUTE ON FUNCTION command.claim(int, text[]), command.unreachable(uuid[], int[]), command.record_replies(text[], uuid[], bigint[], text[],
 	text[], jsonb[], timestamptz[], bigint[], bigint[], bytea[], timestamptz[]), command.bad_replies(text[], bytea[], text[], timestamptz[]),
 	command.sweep() TO coldfleet_bridge;
+-- The signer looks for itself which devices a command's request has.
+GRANT SELECT (command_id, request_id) ON command.command TO coldfleet_signer;
 
 COMMIT;

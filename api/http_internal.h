@@ -48,7 +48,7 @@ struct http_request {
 
 	http_wanted *wanted; /* of a long answer */
 	void *wanted_arg;
-	bool live; /* without an end: `wanted` is told that the client has gone, and nothing else */
+	bool live;         /* without an end: `wanted` is told that the client has gone, and nothing else */
 	struct gzip *gzip; /* it is sent compressed; NULL: as it is */
 	bool due;          /* a piece was written, `wanted` has not been called for the next */
 	int status;

@@ -356,6 +356,9 @@ BEGIN
 		PERFORM api.work_import(o);
 		RETURN true;
 	END IF;
+	IF fleet.forget_events(10000) THEN
+		RETURN true;
+	END IF;
 	DELETE FROM fleet.operation AS p WHERE p.operation_id = (SELECT d.operation_id FROM fleet.operation AS d
 		WHERE d.finished_at < now() - interval '30 days' LIMIT 1 FOR UPDATE SKIP LOCKED);
 	RETURN FOUND;
@@ -363,7 +366,7 @@ END
 $$;
 COMMENT ON FUNCTION api.work() IS
 	'What REST leaves to the background, one piece of it: counts of the fleet that are asked for and old, else rows of an import, else '
-	'an operation of more than 30 days ago is forgotten. True: there may be more. For coldfleet-api itself; no token is asked.';
+	'events that were kept long enough and an operation of more than 30 days ago are forgotten. True: there may be more. For coldfleet-api itself; no token is asked.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA api FROM PUBLIC;
 RESET ROLE;

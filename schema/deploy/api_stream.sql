@@ -86,7 +86,9 @@ DECLARE
 	found int[];
 BEGIN
 	IF EXISTS (SELECT FROM fleet.device_group AS g WHERE g.name = of_group.name) THEN
-		SELECT string_agg(f.condition, ' AND ') INTO conditions FROM api.device_filter(jsonb_build_object('group', name)) AS f;
+		SELECT string_agg(format('(%s)', w), ' AND ') INTO conditions
+		FROM api.device_filter(jsonb_build_object('group', name)) AS f
+		CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(to_jsonb(f.condition), '$[*]')) AS w;
 		EXECUTE format('SELECT array_agg(d.device_id) FROM fleet.device AS d JOIN telemetry.device_state AS s USING (device_id) '
 			'WHERE d.device_id = ANY ($1) AND %s', conditions) INTO found USING devices;
 	END IF;
@@ -163,7 +165,7 @@ BEGIN
 			ARRAY(SELECT DISTINCT coalesce(e.device_id, 0) FROM unnest(batch) AS e));
 		PERFORM set_config('coldfleet.scope', '*', true);
 		RETURN QUERY
-			SELECT e.xid::text, e.event_id, e.type, api.json_event(e.type, e.at, d.serial, e.body::text), array_agg(s.n)
+			SELECT e.xid::text, e.event_id, e.type, api.json_event(e.type, e.at, d.serial, e.body::text), array_agg(s.n ORDER BY s.n)
 			FROM unnest(batch) AS e JOIN unnest(seen) AS s ON s.device_id = coalesce(e.device_id, 0)
 			LEFT JOIN fleet.device AS d ON d.device_id = e.device_id
 			GROUP BY e.xid, e.event_id, e.type, e.at, d.serial, e.body ORDER BY e.xid, e.event_id;
@@ -190,7 +192,7 @@ BEGIN
 	RETURN QUERY
 		SELECT c.xid::text, d.device_id::bigint, 'device.state',
 			api.json_event('device.state', coalesce(s.received_at, now()), d.serial, api.json_latest(s)),
-			(SELECT array_agg(w.n) FROM unnest(seen) AS w WHERE w.device_id = c.id)
+			(SELECT array_agg(w.n ORDER BY w.n) FROM unnest(seen) AS w WHERE w.device_id = c.id)
 		FROM unnest(changed, xids) AS c (id, xid) JOIN fleet.device AS d ON d.device_id = c.id
 		JOIN telemetry.device_state AS s ON s.device_id = c.id
 		WHERE c.id IN (SELECT w.device_id FROM unnest(seen) AS w);

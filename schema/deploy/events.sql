@@ -107,6 +107,11 @@ DECLARE
 	log fleet.event_log;
 	gone fleet.event;
 BEGIN
+	SELECT * INTO log FROM fleet.event_log;
+	IF NOT (SELECT e.at < now() - log.kept FROM fleet.event AS e WHERE (e.xid, e.event_id) > (log.gone_xid, log.gone_id)
+		ORDER BY e.xid, e.event_id LIMIT 1) IS TRUE THEN
+		RETURN false;
+	END IF;
 	SELECT * INTO log FROM fleet.event_log FOR UPDATE SKIP LOCKED;
 	IF log.one_row IS NULL THEN
 		RETURN false;

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# The demo as a set of parts: postgres, broker, ingest, bridge, api, trackers, each with a way to start and to stop. All that a
+# The demo as a set of parts: postgres, broker, ingest, bridge, signer, api, trackers, each with a way to start and to stop. All that a
 # run chose (ports, folders, fleet) is remembered in $STATE/settings, so any later command finds and ends it.
 
-PARTS="postgres broker ingest bridge api trackers"
-SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SHARE_GROUP REPLY_GROUP
+PARTS="postgres broker ingest bridge signer api trackers"
+SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR SIGNER_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SHARE_GROUP REPLY_GROUP
 	PARTS"
 MARK=.coldfleet-demo
 
@@ -49,6 +49,7 @@ choose_settings() {
 	INGEST_MONITOR=$(port_choose "$(prefer "$fixed" 9641)")
 	API_MONITOR=$(port_choose "$(prefer "$fixed" 9642)")
 	BRIDGE_MONITOR=$(port_choose "$(prefer "$fixed" 9643)")
+	SIGNER_MONITOR=$(port_choose "$(prefer "$fixed" 9644)")
 	# A member of a shared subscription takes messages away from the others, and this broker lets anyone join a group
 	# whose name it knows: nobody outside does.
 	SHARE_GROUP=ingest-$(random_hex 16)
@@ -63,6 +64,17 @@ prefer() {
 
 certificates_create() {
 	"$BIN/coldfleet-tracker" mint --dir "$STATE/certs" --ca-only --server localhost >/dev/null
+}
+
+# The key that commands are signed with, and the one that witnesses the audit trail. Trackers leave the factory with the
+# public half of the first.
+keys_create() {
+	local name
+	mkdir -p "$STATE/secrets"
+	for name in command audit; do
+		"$BIN/coldfleet-keys" make "$STATE/secrets/$name.key"
+		"$BIN/coldfleet-keys" show "$STATE/secrets/$name.key" | sed -n '/^-----BEGIN/,$p' >"$STATE/certs/$name-key.pub"
+	done
 }
 
 # Mints and enrols; arguments as for `coldfleet-tracker mint`.
@@ -103,6 +115,15 @@ config_create() {
 		client_id = @bridge
 		monitor = 127.0.0.1:$BRIDGE_MONITOR
 
+		[signer]
+		database = $(pg_uri coldfleet_signer)
+		issuer = coldfleet demo
+		key = $STATE/secrets/command.key
+		audit_key = $STATE/secrets/audit.key
+		checkpoint_file = $STATE/log/audit-checkpoints
+		checkpoint_every = 10s
+		monitor = 127.0.0.1:$SIGNER_MONITOR
+
 		[api]
 		database = $(pg_uri coldfleet_api)
 		listen = 127.0.0.1:$API_PORT
@@ -124,6 +145,10 @@ env_create() {
 		"COLDFLEET_DB_INGEST=$(pg_uri coldfleet_ingest)"
 		"COLDFLEET_METRICS_INGEST=http://127.0.0.1:$INGEST_MONITOR/metrics"
 		"COLDFLEET_METRICS_BRIDGE=http://127.0.0.1:$BRIDGE_MONITOR/metrics"
+		"COLDFLEET_METRICS_SIGNER=http://127.0.0.1:$SIGNER_MONITOR/metrics"
+		"COLDFLEET_TRUST=$STATE/certs/command-key.pub"
+		"COLDFLEET_AUDIT_KEY=$STATE/certs/audit-key.pub"
+		"COLDFLEET_AUDIT_CHECKPOINTS=$STATE/log/audit-checkpoints"
 		"COLDFLEET_METRICS_API=http://127.0.0.1:$API_MONITOR/metrics")
 	: >"$STATE/env"
 	chmod 0600 "$STATE/env"
@@ -152,14 +177,14 @@ trackers_start() {
 	mkdir -p "$STATE/flash"
 	process_start trackers "$BIN/coldfleet-tracker" run --host 127.0.0.1 --port "$MQTT_PORT" --certs "$STATE/certs" \
 		--ca "$STATE/certs/ca.crt" --trackers "$TRACKERS" --interval "$INTERVAL" --backfill "$BACKFILL" \
-		--flash "$STATE/flash"
+		--flash "$STATE/flash" --trust "$STATE/certs/command-key.pub"
 }
 
 part_start() {
 	case $1 in
 	postgres) pg_start ;;
 	broker) broker_start ;;
-	ingest | bridge | api) daemon_start "$1" ;;
+	ingest | bridge | signer | api) daemon_start "$1" ;;
 	trackers) trackers_start ;;
 	*) die "no part $1; there are: $PARTS" ;;
 	esac
@@ -169,7 +194,7 @@ part_stop() {
 	case $1 in
 	postgres) pg_stop ;;
 	broker) broker_stop ;;
-	ingest | bridge | api | trackers) process_stop "$1" TERM 25 ;;
+	ingest | bridge | signer | api | trackers) process_stop "$1" TERM 25 ;;
 	*) die "no part $1; there are: $PARTS" ;;
 	esac
 }
@@ -179,6 +204,7 @@ part_ready() {
 	case $1 in
 	ingest) wait_until 60 "coldfleet-ingest" daemon_ready ingest "$INGEST_MONITOR" ;;
 	bridge) wait_until 60 "coldfleet-bridge" daemon_ready bridge "$BRIDGE_MONITOR" ;;
+	signer) wait_until 60 "coldfleet-signer" daemon_ready signer "$SIGNER_MONITOR" ;;
 	api) wait_until 60 "coldfleet-api" daemon_ready api "$API_MONITOR" ;;
 	*) ;;
 	esac || process_failed "$1"
@@ -201,7 +227,7 @@ parts_all_run() {
 # Everything that a run started or made outside its folder ends here; the folder keeps its logs.
 stack_down() {
 	local part
-	for part in trackers api bridge ingest broker postgres; do
+	for part in trackers api signer bridge ingest broker postgres; do
 		part_stop "$part"
 	done
 	rm -f "$STATE/settings"

@@ -62,7 +62,7 @@ def test_every_role_can_use_its_token_and_the_analyst_cannot_write(stack):
 
 
 def test_second_demo_says_that_one_runs_and_changes_nothing(stack):
-    parts = ("postgres", "broker", "ingest", "bridge", "api")
+    parts = ("postgres", "broker", "ingest", "bridge", "signer", "api")
     before = [stack.pid(part) for part in parts]
     run = stack.demo("--detach", "--trackers", "7")
     assert "A demo runs already" in run.stdout
@@ -99,7 +99,7 @@ def test_down_leaves_no_process_and_no_file_outside_its_folder(folder):
 
 
 def test_down_ends_all_after_the_starter_was_killed_at_any_moment(folder):
-    for part in ("postgres", "broker", "ingest", "bridge", "api"):
+    for part in ("postgres", "broker", "ingest", "bridge", "signer", "api"):
         starter = foreground(folder)
         wait_for((folder / "run" / f"{part}.pid").exists, 60, f"{part} to start")
         starter.kill()
@@ -125,7 +125,7 @@ def test_ctrl_c_ends_everything(folder):
 
 def test_demo_starts_again_over_the_remains_of_one_that_was_killed_whole(folder):
     first = Stack(folder)
-    for part in ("api", "bridge", "ingest", "broker", "postgres"):
+    for part in ("api", "signer", "bridge", "ingest", "broker", "postgres"):
         first.kill(part)
     second = Stack(folder)
     assert second.rest("/readyz", token=None).status == 200
@@ -168,7 +168,7 @@ def test_wrong_words_are_answered_with_what_was_expected(words, complaint):
 
 def test_example_configuration_is_what_the_daemons_print():
     printed = [subprocess.run([BIN / name, "--help-config"], capture_output=True, text=True, check=True).stdout
-               for name in ("coldfleet-ingest", "coldfleet-bridge", "coldfleet-api")]
+               for name in ("coldfleet-ingest", "coldfleet-bridge", "coldfleet-signer", "coldfleet-api")]
     assert (ROOT / "ops" / "coldfleet.ini.example").read_text().endswith("\n".join(["", *printed]))
 
 

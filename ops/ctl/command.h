@@ -48,7 +48,8 @@ struct invocation;
 struct command {
 	const char *name;          /* "devices list" */
 	const char *args;          /* "SERIAL KEY=VALUE..." */
-	const char *method, *path; /* the path's {names} are the first arguments */
+	/* The path's {names} are the first arguments. NULL: it calls nothing, and needs neither settings nor a token. */
+	const char *method, *path;
 	const struct option *options;
 	size_t option_count;
 	const struct column *columns; /* of a list */

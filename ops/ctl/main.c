@@ -65,6 +65,15 @@ static int help(const struct invocation *in)
 	return fflush(stdout) == 0 ? CTL_OK : CTL_FAILED;
 }
 
+/* Reads the settings and makes a client, unless the command calls nothing. */
+static bool connected(struct ctl *ctl, const struct invocation *in, struct err *e)
+{
+	struct settings settings;
+
+	return in->command->path == NULL ||
+	       (settings_load(&settings, &in->given, e) && (ctl->client = client_new(&settings, e)) != NULL);
+}
+
 /* A full disk, or nobody who reads: the answer did not arrive, whatever the API said. */
 static bool flushed(struct err *e)
 {
@@ -76,7 +85,6 @@ int main(int argc, char **argv)
 {
 	struct ctl ctl = {.out = stdout, .note = stderr, .now = time(NULL)};
 	struct invocation in;
-	struct settings settings;
 	struct err e = {0};
 	int status = CTL_OK;
 
@@ -91,8 +99,7 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	ctl_init(&ctl, &in);
-	ok = ok && settings_load(&settings, &in.given, &e) && (ctl.client = client_new(&settings, &e)) != NULL &&
-	     in.command->run(&ctl, &in, &e) && flushed(&e);
+	ok = ok && connected(&ctl, &in, &e) && in.command->run(&ctl, &in, &e) && flushed(&e);
 	if (!ok)
 		status = complain(&ctl, &e);
 	client_free(&ctl.client);

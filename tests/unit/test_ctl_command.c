@@ -199,6 +199,8 @@ static void test_every_command_asks_what_the_api_has(void **state)
 	(void)state;
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *c = &commands[i];
+		if (c->path == NULL)
+			continue; /* asks nothing */
 		const struct route *r = route_of(c);
 		for (const char *at = c->fields; at != NULL && *at != '\0'; at += strspn(at, " ")) {
 			char field[64];

@@ -505,7 +505,7 @@ AS $$
 DECLARE
 	r CONSTANT command.request := api.request_find(id, true);
 	wish command.request;
-	canonical bytea;
+	approved_bytes bytea;
 BEGIN
 	PERFORM api.check_match(if_match, r.revision::text);
 	IF r.state <> 'awaiting_approval' THEN
@@ -515,17 +515,17 @@ BEGIN
 	END IF;
 	wish := api.wish(jsonb_build_object('operation', r.operation, 'arguments', r.arguments, 'not_before', r.not_before,
 		'expires_at', r.expires_at, 'shipment_override', r.shipment_override) || (body - 'reason'));
-	canonical := command.canonical(wish.operation, wish.class, wish.arguments, wish.not_before, wish.expires_at, ARRAY(
+	approved_bytes := command.canonical(wish.operation, wish.class, wish.arguments, wish.not_before, wish.expires_at, ARRAY(
 		SELECT d.serial FROM command.target AS t JOIN fleet.device AS d USING (device_id) WHERE t.request_id = r.request_id), wish.shipment_override);
 	PERFORM api.because(body ->> 'reason');
 	UPDATE command.request AS q SET arguments = wish.arguments, not_before = wish.not_before, expires_at = wish.expires_at,
-		shipment_override = wish.shipment_override, canonical = request_edit.canonical, request_sha256 = sha256(request_edit.canonical),
+		shipment_override = wish.shipment_override, canonical = approved_bytes, request_sha256 = sha256(approved_bytes),
 		revision = pg_current_xact_id() WHERE q.request_id = r.request_id;
 	PERFORM command.hold(ARRAY(SELECT t.device_id FROM command.target AS t WHERE t.request_id = r.request_id));
 	UPDATE command.command AS c SET expires_at = wish.expires_at WHERE c.request_id = r.request_id AND c.state = 'awaiting_approval';
 	PERFORM audit.record('changed', 'command request', r.request_id::text, NULL,
 		jsonb_build_object('arguments', r.arguments, 'request_sha256', encode(r.request_sha256, 'hex')),
-		jsonb_build_object('arguments', wish.arguments, 'request_sha256', encode(sha256(canonical), 'hex')));
+		jsonb_build_object('arguments', wish.arguments, 'request_sha256', encode(sha256(approved_bytes), 'hex')));
 	RETURN api.request_answer(r.request_id);
 END
 $$;

@@ -5,6 +5,7 @@ for it, and whatever comes must be documented. An operation that nobody has told
 import itertools
 import json
 import subprocess
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -19,6 +20,10 @@ def imei():
     digits = f"3512345{next(numbers):07d}"
     doubled = [int(d) * (2 if n % 2 else 1) for n, d in enumerate(digits)]
     return digits + str(-sum(d // 10 + d % 10 for d in doubled) % 10)
+
+
+def tomorrow():
+    return (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
 
 
 class Lab:
@@ -67,6 +72,42 @@ class Lab:
     def group_name(self):
         return self.stack.value("SELECT name FROM fleet.device_group WHERE group_id = %s", [self.group()["id"]])
 
+    def asked(self, operation="locate", actor="contract"):
+        """A request of somebody for a command to a device of its own, which nobody will send before tomorrow: the numbers of both, and
+        the digest to approve."""
+        device = self.device()
+        with self.stack.connect() as db, db.transaction():
+            db.execute("SELECT api.enter(%s, NULL, 'operator', NULL, 'operator', NULL)", [actor])
+            db.execute("SET LOCAL ROLE coldfleet_api")
+            body = {"operation": operation, "arguments": {"mode": "halt"} if operation == "disable" else {}, "not_before": tomorrow()}
+            made = json.loads(db.execute("SELECT body FROM api.command_make(%s, %s)", [device["serial"], json.dumps(body)]).fetchone()[0])
+        digest = self.stack.value("SELECT encode(request_sha256, 'hex') FROM command.request WHERE request_id = %s", [made["request_id"]])
+        return {"command": {"id": made["id"]}, "request": {"id": made["request_id"]}, "digest": {"request_sha256": digest}}
+
+    def shipping(self):
+        """The serial of a device that watches over a shipment, as far as the one function goes that knows of them."""
+        serial = self.device()["serial"]
+        device = self.stack.value("SELECT device_id FROM fleet.device WHERE serial = %s", [serial])
+        self.stack.sql("CREATE OR REPLACE FUNCTION command.active_shipment(device_id int) RETURNS text LANGUAGE sql STABLE "
+                       f"SET search_path = pg_catalog, pg_temp AS $$ SELECT 'S-1'::text WHERE device_id = {device} $$")
+        return serial
+
+    def decision(self):
+        asked = self.asked("disable")
+        return {"path": asked["request"], "body": asked["digest"]}
+
+    def moved(self, path, word):
+        """A request that was cancelled or paused."""
+        with self.stack.connect() as db, db.transaction():
+            db.execute("SELECT api.enter('contract', NULL, 'operator', NULL, 'operator', NULL)")
+            db.execute("SET LOCAL ROLE coldfleet_api")
+            db.execute(f"SELECT api.request_{word}(%s, '{{}}')", [path["id"]])
+        return path
+
+    def own(self):
+        """A request of the holder of the token ADMIN."""
+        return self.asked("disable", self.stack.value("SELECT name FROM fleet.token WHERE role = 'admin' ORDER BY token_id LIMIT 1"))["request"]
+
     def new_group_body(self):
         return {**self.contract.by_id["group_create"].body_example, "name": f"contract-{next(numbers)}"}
 
@@ -92,6 +133,16 @@ READY = {
     "group_delete": lambda lab: {"path": lab.group()},
     "group_join": lambda lab: {"path": lab.group()},
     "group_leave": lambda lab: {"path": lab.group()},
+    "command_make": lambda lab: {"path": lab.device()},
+    "command": lambda lab: {"path": lab.asked()["command"]},
+    "command_cancel": lambda lab: {"path": lab.asked()["command"]},
+    "request": lambda lab: {"path": lab.asked()["request"]},
+    "request_edit": lambda lab: {"path": lab.own()},
+    "request_approve": lambda lab: lab.decision(),
+    "request_refuse": lambda lab: lab.decision(),
+    "request_cancel": lambda lab: {"path": lab.asked()["request"]},
+    "request_pause": lambda lab: {"path": lab.asked()["request"]},
+    "request_resume": lambda lab: {"path": lab.moved(lab.asked()["request"], "pause")},
 }
 # What makes it answer with a status that its row of the route table does not explain.
 REFUSED = {
@@ -105,6 +156,16 @@ REFUSED = {
     ("group_join", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
     ("group_leave", 409): lambda lab: {"path": lab.group(filter='{"state": "active"}')},
     ("stream", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("command_make", 409): lambda lab: {"path": lab.decommissioned()},
+    ("commands_make", 409): lambda lab: {"body": {"operation": "disable", "arguments": {"mode": "halt"}, "target": {"serials": [lab.shipping()]}}},
+    ("commands", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("command_cancel", 409): lambda lab: {"path": next((a["command"], lab.moved(a["request"], "cancel")) for a in [lab.asked()])[0]},
+    ("request_edit", 409): lambda lab: {"path": lab.moved(lab.own(), "cancel")},
+    ("request_approve", 409): lambda lab: {**lab.decision(), "body": lab.asked()["digest"]},
+    ("request_refuse", 409): lambda lab: {**lab.decision(), "body": lab.asked()["digest"]},
+    ("request_cancel", 409): lambda lab: {"path": lab.moved(lab.asked()["request"], "cancel")},
+    ("request_pause", 409): lambda lab: {"path": lab.moved(lab.asked()["request"], "pause")},
+    ("request_resume", 409): lambda lab: {"path": lab.asked()["request"]},
     ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
     ("audit", 404): lambda lab: {"query": [("device", "nobody")]},
 }

@@ -291,6 +291,7 @@ bool command_encode(const struct command_message *m, uint8_t *out, size_t cap, s
 
 bool command_decode(const void *bytes, size_t len, struct command_message *m, struct err *e)
 {
+	m->payload = (struct cbor_view){bytes, len};
 	return take_fields(command_fields, bytes, len, m, e) && check_command(m, e);
 }
 
@@ -317,12 +318,16 @@ bool command_open(const struct cose_keyring *ring, const char *serial, const voi
 	struct cbor_view payload;
 	char aad[COSE_TYPE_MAX * 2];
 	size_t aad_len = external_data(serial, aad);
+	*m = (struct command_message){.version = 0};
 	if (len > COMMAND_BYTES_MAX)
 		return err_set(e, ERR_DECODE, "%zu bytes, expected at most %d", len, COMMAND_BYTES_MAX);
 	if (!cose_verify1(ring, COMMAND_CONTENT_TYPE, aad, aad_len, bytes, len, &payload, NULL, e) ||
 	    !command_decode(payload.at, payload.len, m, e))
 		return false;
-	return strcmp(m->audience, serial) == 0 || err_set(e, ERR_UNAUTHORIZED, "audience: another tracker");
+	if (strcmp(m->audience, serial) == 0)
+		return true;
+	*m = (struct command_message){.version = 0};
+	return err_set(e, ERR_UNAUTHORIZED, "audience: another tracker");
 }
 
 bool command_approval(const uint8_t request_sha256[32], const char *requester, const char *approver,

@@ -24,6 +24,7 @@
 #define COMMAND_APPROVAL_BYTES 32
 #define COMMAND_ISSUER_MAX     64
 #define COMMAND_REASON_MAX     200
+#define COMMAND_RELEASE_TEXT   65 /* SHA-256 in hexadecimal and its NUL */
 #define COMMAND_PAYLOAD_MAX    (COMMAND_ARGUMENTS_MAX + 512)
 #define COMMAND_BYTES_MAX      (COMMAND_PAYLOAD_MAX + COSE_OVERHEAD) /* of a signed command */
 #define COMMAND_REPLY_MAX      4096
@@ -41,6 +42,7 @@ struct command_message {
 	const struct command_operation *operation;
 	struct cbor_view arguments; /* an encoded map; borrowed */
 	struct cbor_view approval;  /* COMMAND_APPROVAL_BYTES from COMMAND_STATE on, else none (len 0); borrowed */
+	struct cbor_view payload;   /* not written: all the bytes that command_decode() read; borrowed */
 };
 
 /* Writes the payload; refuses (ERR_INVALID) whatever command_decode() would refuse. */
@@ -53,7 +55,8 @@ bool command_sign(const struct cose_key *key, const struct command_message *m, u
 		  struct err *e);
 /* Signature by a key of the ring, for `serial` as external data, then command_decode(), then the audience.
  * ERR_UNAUTHORIZED: whoever sent this may not command the tracker, and nothing in it may be believed. Any other error
- * but ERR_DECODE comes after the signature was found right. *m points into `bytes`. */
+ * but ERR_DECODE comes after the signature was found right. *m points into `bytes`. On failure m->id is the command's
+ * when the signature was right and an id could be read, else all zero, and nothing else in *m counts. */
 bool command_open(const struct cose_keyring *ring, const char *serial, const void *bytes, size_t len,
 		  struct command_message *m, struct err *e);
 

@@ -55,7 +55,7 @@ static const struct command_argument set_config_arguments[] = {
 static const struct command_argument firmware_arguments[] = {
 	{"release", ARGUMENT_SHA256, true, 0, 0, NULL},
 	{"counter", ARGUMENT_INT, false, 0, INT64_MAX, NULL},
-	{"version", ARGUMENT_TEXT, false, 1, 64, NULL},
+	{"version", ARGUMENT_TEXT, false, 1, 256, NULL},
 	{0},
 };
 

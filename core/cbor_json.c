@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base64url.h"
+
 static bool put_value(struct cbor_writer *w, const json_t *value, unsigned depth, struct err *e);
 
 static bool put_items(struct cbor_writer *w, const json_t *array, unsigned depth, struct err *e)
@@ -113,22 +115,13 @@ static json_t *take_text(struct cbor_reader *r, struct err *e)
 
 static json_t *take_bytes(struct cbor_reader *r, struct err *e)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	struct cbor_view bytes;
 	if (!cbor_take_bytes(r, &bytes, e))
 		return NULL;
-	char *text = malloc(bytes.len / 3 * 4 + 5);
-	size_t n = 0;
+	char *text = malloc(BASE64URL_TEXT(bytes.len));
 	if (text == NULL)
 		abort();
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t left = bytes.len - i < 3 ? bytes.len - i : 3;
-		unsigned group = (unsigned)bytes.at[i] << 16 | (left > 1 ? (unsigned)bytes.at[i + 1] << 8 : 0) |
-				 (left > 2 ? bytes.at[i + 2] : 0);
-		for (size_t k = 0; k <= left; k++)
-			text[n++] = digits[group >> (18 - 6 * k) & 63];
-	}
-	json_t *value = json_stringn(text, n);
+	json_t *value = json_stringn(text, base64url_encode(bytes.at, bytes.len, text));
 	free(text);
 	return value;
 }

@@ -30,11 +30,12 @@ struct flight {
 struct device {
 	struct device_options o;
 	char serial[TOPIC_SERIAL_MAX + 1];
-	char telemetry[TOPIC_MAX], receipt[TOPIC_MAX], command[TOPIC_MAX], status[TOPIC_MAX];
+	char telemetry[TOPIC_MAX], receipt[TOPIC_MAX], command[TOPIC_MAX], status[TOPIC_MAX], reply[TOPIC_MAX];
 	int64_t started; /* of the monotonic clock */
 	struct mqtt *mqtt;
 	struct flash *flash;
-	struct event *timer; /* asks for a receipt */
+	struct commander *commander; /* NULL: without a controller */
+	struct event *timer;         /* asks for a receipt */
 	device_cb *cb;
 	void *arg;
 	enum device_state state;
@@ -87,6 +88,17 @@ static void arm(struct device *d, double seconds)
 
 /* ---- sending ---- */
 
+/* A disabled tracker sends no telemetry: not samples, not questions. */
+static bool speaks(const struct device *d)
+{
+	return d->o.mcu == NULL || mcu_speaks(d->o.mcu);
+}
+
+static bool knows_time(const struct device *d)
+{
+	return d->o.faults == NULL || !d->o.faults->no_clock;
+}
+
 static bool publish(struct device *d, struct message *m, size_t *taken, int *mid)
 {
 	struct err e;
@@ -96,6 +108,8 @@ static bool publish(struct device *d, struct message *m, size_t *taken, int *mid
 				 .content_type = encoding_content_type(d->o.encoding),
 				 .response_topic = d->receipt};
 
+	if (!speaks(d))
+		return false;
 	m->clock = d->clock_told ? -1 : (double)clock_us(CLOCK_REALTIME) / 1e6;
 	p.payload_len = encode_message(d->o.encoding, m, buffer, taken);
 	if (!mqtt_publish(d->mqtt, &p, mid, &e)) {
@@ -106,25 +120,17 @@ static bool publish(struct device *d, struct message *m, size_t *taken, int *mid
 	return true;
 }
 
-/* The state of the controller, as the status tells it. */
-static bool controller_disabled(const struct device *d)
-{
-	(void)d;
-	return false; /* no command reaches it */
-}
-
 void device_tell_status(struct device *d)
 {
 	char text[STATUS_BYTES];
 	struct err e;
 	const struct report r = {.serial = d->serial,
-				 .boot = d->o.boot,
+				 .mcu = d->o.mcu != NULL ? mcu_state(d->o.mcu) : NULL,
 				 .uptime = (double)(clock_us(CLOCK_MONOTONIC) - d->started) / 1e6,
-				 .clock = clock_us(CLOCK_REALTIME),
-				 .disabled = controller_disabled(d)};
+				 .clock = knows_time(d) ? clock_us(CLOCK_REALTIME) : -1};
 	struct mqtt_publish p = {.topic = d->status, .payload = text, .qos = 1, .content_type = "application/json"};
 
-	if (d->o.boot == 0 || !device_up(d))
+	if (r.mcu == NULL || !device_up(d))
 		return; /* the next connection tells it */
 	p.payload_len = status_write(&r, text);
 	if (mqtt_publish(d->mqtt, &p, NULL, &e))
@@ -201,7 +207,7 @@ static bool send_job(struct device *d, struct job job)
 
 static void pump(struct device *d)
 {
-	while (d->state == DEV_SENDING && d->flight_count < d->o.window && d->jobs.count > 0)
+	while (d->state == DEV_SENDING && speaks(d) && d->flight_count < d->o.window && d->jobs.count > 0)
 		if (!send_job(d, jobs_pop(&d->jobs)))
 			break;
 }
@@ -397,6 +403,8 @@ static void subscribed(struct device *d, int reason)
 		if (flash_used(d->flash) > 0)
 			arm(d, d->ask_wait);
 	}
+	if (d->commander != NULL)
+		commander_up(d->commander);
 	d->cb(d, DEVICE_UP, d->arg);
 }
 
@@ -411,8 +419,11 @@ static void published(struct device *d, int mid, int reason)
 		d->counts.refused++;
 		log_warn(d->serial, "the broker refused a message: reason 0x%02x", (unsigned)reason);
 	}
-	if (f == NULL)
+	if (f == NULL) {
+		if (d->commander != NULL && commander_published(d->commander, mid))
+			d->cb(d, DEVICE_PROGRESS, d->arg);
 		return;
+	}
 	d->counts.acked++;
 	int64_t now = clock_us(CLOCK_MONOTONIC);
 	for (int32_t seq = f->job.samples.first; seq <= f->job.samples.last; seq++) {
@@ -443,6 +454,8 @@ static void down(struct device *d)
 		d->flights[i].mid = 0;
 	}
 	d->flight_count = 0;
+	if (d->commander != NULL)
+		commander_down(d->commander);
 	if (was_up)
 		d->cb(d, DEVICE_DOWN, d->arg);
 }
@@ -453,11 +466,91 @@ static void take_message(struct device *d, const struct mqtt_message *message)
 		take_receipt(d, message);
 		return;
 	}
-	/* The place of commands: verify, persist the counter, act, reply. */
-	d->counts.commands++;
-	log_warn(d->serial, "topic=%s bytes=%zu: this tracker carries out no commands", message->topic,
-		 message->payload_len);
+	if (d->commander != NULL)
+		commander_take(d->commander, message->payload, message->payload_len, message->correlation,
+			       message->correlation_len);
+	else
+		log_warn(d->serial, "topic=%s bytes=%zu: without a controller no command is carried out",
+			 message->topic, message->payload_len);
 }
+
+/* ---- what commands do ---- */
+
+static bool publish_reply(const uint8_t *bytes, size_t len, int *mid, void *arg)
+{
+	struct device *d = arg;
+	struct err e;
+	struct mqtt_publish p = {
+		.topic = d->reply, .payload = bytes, .payload_len = len, .qos = 1, .content_type = COMMAND_REPLY_TYPE};
+
+	return device_up(d) && mqtt_publish(d->mqtt, &p, mid, &e);
+}
+
+static bool tell_place(double *latitude, double *longitude, void *arg)
+{
+	struct device *d = arg;
+
+	return d->o.locate != NULL && d->o.locate(latitude, longitude, d->arg);
+}
+
+static bool report_now(void *arg)
+{
+	struct device *d = arg;
+
+	if (d->o.measure == NULL || !d->o.measure(d->arg))
+		return false;
+	device_flush(d);
+	return true;
+}
+
+static bool resend_range(int64_t epoch, int64_t first, int64_t last, size_t *sent, void *arg)
+{
+	struct device *d = arg;
+	struct range samples = {flash_first(d->flash), flash_next(d->flash) - 1};
+
+	*sent = 0;
+	if (epoch >= 0 && epoch != flash_epoch(d->flash))
+		return false;
+	if (first > samples.first)
+		samples.first = first < samples.last ? (int32_t)first : samples.last + 1;
+	if (last < samples.last)
+		samples.last = last < samples.first ? samples.first - 1 : (int32_t)last;
+	for (int32_t seq = samples.first; seq <= samples.last; seq++)
+		*sent += flash_get(d->flash, seq) != NULL;
+	if (*sent > 0)
+		device_send(d, samples, JOB_RESEND);
+	return true;
+}
+
+/* What was held back goes out when the tracker speaks again. */
+static void controller_changed(void *arg)
+{
+	struct device *d = arg;
+
+	device_tell_status(d);
+	if (!speaks(d) || d->commander == NULL)
+		return;
+	device_flush(d);
+	pump(d);
+	if (d->state == DEV_SENDING && flash_used(d->flash) > 0)
+		arm(d, d->ask_wait);
+}
+
+static void restart(void *arg)
+{
+	struct device *d = arg;
+
+	d->started = clock_us(CLOCK_MONOTONIC);
+	if (device_up(d))
+		mqtt_drop(d->mqtt, "the controller starts anew");
+}
+
+static const struct command_hooks hooks = {.publish = publish_reply,
+					   .locate = tell_place,
+					   .report = report_now,
+					   .resend = resend_range,
+					   .changed = controller_changed,
+					   .reboot = restart};
 
 static void on_mqtt(struct mqtt *m, const struct mqtt_event *event, void *arg)
 {
@@ -497,6 +590,7 @@ static void name_topics(struct device *d)
 	topic_format(d->receipt, d->serial, len, TOPIC_RECEIPT);
 	topic_format(d->command, d->serial, len, TOPIC_COMMAND);
 	topic_format(d->status, d->serial, len, TOPIC_STATUS);
+	topic_format(d->reply, d->serial, len, TOPIC_REPLY);
 }
 
 struct device *device_new(struct event_base *base, const struct device_options *options, struct flash *flash_take,
@@ -522,8 +616,14 @@ struct device *device_new(struct event_base *base, const struct device_options *
 		name_topics(d);
 		d->mqtt = link_new(options->link, d->serial, base, on_mqtt, d, e);
 	}
-	if (d->mqtt == NULL)
+	if (d->mqtt == NULL) {
 		device_free(&d);
+		return NULL;
+	}
+	if (d->o.mcu != NULL) {
+		status_factory(d->serial, d->o.mcu);
+		d->commander = commander_new(base, d->serial, d->o.mcu, d->o.faults, &hooks, d);
+	}
 	return d;
 }
 
@@ -531,6 +631,7 @@ void device_free(struct device **d)
 {
 	if (*d == NULL)
 		return;
+	commander_free(&(*d)->commander);
 	mqtt_free(&(*d)->mqtt);
 	event_free((*d)->timer);
 	flash_free(&(*d)->flash);
@@ -562,7 +663,8 @@ bool device_up(const struct device *d)
 
 bool device_done(const struct device *d)
 {
-	return d->jobs.count == 0 && d->flight_count == 0 && flash_used(d->flash) == 0;
+	return d->jobs.count == 0 && d->flight_count == 0 && flash_used(d->flash) == 0 &&
+	       (d->commander == NULL || commander_idle(d->commander));
 }
 
 const char *device_serial(const struct device *d)
@@ -573,4 +675,9 @@ const char *device_serial(const struct device *d)
 const struct device_counts *device_counts(const struct device *d)
 {
 	return &d->counts;
+}
+
+struct command_counts device_commands(const struct device *d)
+{
+	return d->commander != NULL ? *commander_counts(d->commander) : (struct command_counts){0};
 }

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "core/err.h"
+#include "tests/tracker/command.h"
 #include "tests/tracker/encode.h"
 #include "tests/tracker/flash.h"
 #include "tests/tracker/jobs.h"
@@ -27,8 +28,12 @@ struct device_options {
 	size_t pack;         /* samples a message, of what is measured now */
 	size_t backlog;      /* samples a message, of what was in flash before */
 	size_t window;       /* messages without PUBACK */
-	int32_t boot;        /* how often it has started, told in its status; 0: it sends none */
 	double resend_after; /* seconds from PUBACK until a sample without receipt is sent again; doubles each time */
+	struct mcu *mcu;     /* borrowed; NULL: no controller, so no status and no commands */
+	const struct command_faults *faults; /* borrowed; with a controller */
+	/* Where it is, and a sample at once: called with the argument of the callback; false: it cannot. */
+	bool (*locate)(double *latitude, double *longitude, void *arg);
+	bool (*measure)(void *arg);
 };
 
 enum device_event {
@@ -48,7 +53,7 @@ struct device_counts {
 	size_t asked;  /* packs that only ask for a receipt */
 	size_t lost;   /* samples reported as lost */
 	size_t stored; /* samples covered by a receipt */
-	size_t connects, commands, statuses;
+	size_t connects, statuses;
 };
 
 /* Takes the flash, also when it fails. */
@@ -70,9 +75,12 @@ void device_send(struct device *d, struct range samples, enum job_kind kind);
 void device_tell_status(struct device *d);
 
 bool device_up(const struct device *d);
-/* Everything queued has been sent and acknowledged by the broker, and every sample is covered by a receipt. */
+/* Everything queued has been sent and acknowledged by the broker, every sample is covered by a receipt, every command
+ * carried out and answered. */
 bool device_done(const struct device *d);
 const char *device_serial(const struct device *d);
 const struct device_counts *device_counts(const struct device *d);
+/* All zero without a controller. */
+struct command_counts device_commands(const struct device *d);
 
 #endif

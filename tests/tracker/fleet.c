@@ -11,7 +11,6 @@
 
 #include "core/log.h"
 #include "tests/tracker/physics.h"
-#include "tests/tracker/status.h"
 
 #define SLOW_EVERY 6 /* samples between two measurements of battery, position and the like */
 #define FILES_EACH 4 /* socket, libmosquitto's socket pair, flash */
@@ -21,6 +20,7 @@
 struct member {
 	struct fleet *fleet;
 	struct device *device;
+	struct mcu *mcu;
 	struct physics physics;
 	struct event *timer;
 	bool started, finished;
@@ -101,8 +101,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		arm(m);
 		return;
 	}
-	measure(m, m->next);
-	m->measured++;
+	if (mcu_measures(m->mcu)) {
+		measure(m, m->next);
+		m->measured++;
+	}
 	m->next += interval_us(m->fleet);
 	device_measured(m->device);
 	if (m->fleet->o.count > 0 && m->measured >= m->fleet->o.count)
@@ -128,10 +130,14 @@ static void backfill(struct member *m)
 	const struct fleet *f = m->fleet;
 	int64_t now = now_us(), after = now - (int64_t)(f->o.backfill * 1e6);
 	int64_t last = flash_last_ts(device_flash(m->device));
+	int64_t running = mcu_state(m->mcu)->running_since * 1000000;
 
 	if (last > after)
 		after = last;
-	for (int64_t ts = next_moment(m, after); f->o.backfill > 0 && ts <= now; ts += interval_us(f))
+	if (running > after)
+		after = running;
+	for (int64_t ts = next_moment(m, after); f->o.backfill > 0 && mcu_measures(m->mcu) && ts <= now;
+	     ts += interval_us(f))
 		measure(m, ts);
 	device_flush(m->device);
 }
@@ -156,6 +162,44 @@ static struct flash *open_flash(const struct fleet *f, const char *serial, struc
 	return flash;
 }
 
+static struct mcu *open_mcu(const struct fleet *f, const char *serial, struct err *e)
+{
+	char base[PATH_BYTES];
+
+	if (f->o.flash == NULL)
+		return mcu_open(NULL, f->o.trust, e);
+	if (snprintf(base, sizeof(base), "%s/%s", f->o.flash, serial) < (int)sizeof(base))
+		return mcu_open(base, f->o.trust, e);
+	err_set(e, ERR_INVALID, "--flash: the folder's name is too long");
+	return NULL;
+}
+
+static bool locate(double *latitude, double *longitude, void *arg)
+{
+	const struct member *m = arg;
+	struct measure measures[QUANTITIES];
+	size_t n = physics_measure(&m->physics, now_us(), true, measures), found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (measures[i].quantity != Q_LAT && measures[i].quantity != Q_LON)
+			continue;
+		*(measures[i].quantity == Q_LAT ? latitude : longitude) = measures[i].value;
+		found++;
+	}
+	return found == 2;
+}
+
+/* Between two samples of its grid. */
+static bool measure_now(void *arg)
+{
+	struct member *m = arg;
+
+	if (!mcu_measures(m->mcu))
+		return false;
+	measure(m, now_us());
+	return true;
+}
+
 static bool add(struct fleet *f, struct event_base *base, const char *serial, struct err *e)
 {
 	struct member *m = &f->members[f->count];
@@ -166,13 +210,19 @@ static bool add(struct fleet *f, struct event_base *base, const char *serial, st
 		return false;
 	o.serial = serial;
 	m->fleet = f;
-	if (!status_boot(f->o.flash, serial, &o.boot, e)) {
+	m->mcu = open_mcu(f, serial, e);
+	if (m->mcu == NULL) {
 		flash_free(&flash);
 		return false;
 	}
+	o.mcu = m->mcu;
+	o.locate = locate;
+	o.measure = measure_now;
 	m->device = device_new(base, &o, flash, on_device, m, e);
-	if (m->device == NULL)
+	if (m->device == NULL) {
+		mcu_free(&m->mcu);
 		return false;
+	}
 	m->timer = evtimer_new(base, on_timer, m);
 	if (m->timer == NULL)
 		abort();
@@ -208,6 +258,7 @@ void fleet_free(struct fleet **f)
 	for (size_t i = 0; i < (*f)->count; i++) {
 		device_free(&(*f)->members[i].device);
 		event_free((*f)->members[i].timer);
+		mcu_free(&(*f)->members[i].mcu);
 	}
 	free((*f)->members);
 	free(*f);
@@ -241,6 +292,17 @@ bool fleet_done(const struct fleet *f)
 	return true;
 }
 
+static void add_commands(struct command_counts *sum, struct command_counts c)
+{
+	sum->received += c.received;
+	sum->accepted += c.accepted;
+	sum->succeeded += c.succeeded;
+	sum->failed += c.failed;
+	sum->rejected += c.rejected;
+	sum->foreign += c.foreign;
+	sum->repeated += c.repeated;
+}
+
 struct fleet_counts fleet_counts(const struct fleet *f)
 {
 	struct fleet_counts sum = {.trackers = f->count};
@@ -251,6 +313,8 @@ struct fleet_counts fleet_counts(const struct fleet *f)
 		const struct flash *flash = device_flash(m->device);
 		sum.up += device_up(m->device);
 		sum.waiting += flash_used(flash);
+		sum.disabled += mcu_state(m->mcu)->disabled;
+		add_commands(&sum.commands, device_commands(m->device));
 		sum.overwritten += flash_overwritten(flash);
 		sum.devices.packs += c->packs;
 		sum.devices.resent += c->resent;
@@ -262,7 +326,6 @@ struct fleet_counts fleet_counts(const struct fleet *f)
 		sum.devices.lost += c->lost;
 		sum.devices.stored += c->stored;
 		sum.devices.connects += c->connects;
-		sum.devices.commands += c->commands;
 		sum.devices.statuses += c->statuses;
 	}
 	sum.measured = sum.devices.stored + sum.waiting + sum.overwritten;

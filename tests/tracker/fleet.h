@@ -26,11 +26,14 @@ struct fleet_options {
 	int64_t count; /* samples to measure, not counting the backfill; 0: without end */
 	size_t capacity;
 	const char *flash; /* folder, NULL: in memory */
+	const char *trust; /* file: whose commands count, NULL: nobody's */
 	int32_t epoch;     /* EPOCH_UNKNOWN: ask the backend which is free */
 };
 
 struct fleet_counts {
 	struct device_counts devices; /* sums */
+	struct command_counts commands;
+	size_t disabled;
 	size_t trackers, up, measured, waiting, overwritten;
 };
 

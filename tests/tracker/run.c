@@ -17,7 +17,8 @@
 
 struct run {
 	struct link link;
-	const char *serials, *flash;
+	const char *serials, *flash, *trust;
+	struct command_faults faults;
 	int64_t trackers, pack, backlog, window, seed, count, capacity, epoch;
 	double interval, backfill, duration, drain, start_over, resend_after;
 	bool cbor, json, verbose;
@@ -55,6 +56,21 @@ static const struct option_item items[] = {
 	 "connections start spread over this time; else 100 a second"},
 	{"resend-after", OPTION_SECONDS, AT(resend_after), "5", NULL, 0.1, 3600, "TIME",
 	 "without a receipt a sample is sent again; doubles each time"},
+	{"trust", OPTION_TEXT, AT(trust), NULL, "COLDFLEET_TRUST", 0, 0, "FILE",
+	 "whose commands are obeyed: a trust list, or a public key in PEM; else nobody's"},
+	{"deaf", OPTION_FLAG, AT(faults.deaf), NULL, NULL, 0, 0, NULL, "misbehave: take commands and do nothing"},
+	{"slow", OPTION_SECONDS, AT(faults.slow), "0", NULL, 0, 86400, "TIME",
+	 "misbehave: act so long after accepting"},
+	{"slow-operation", OPTION_TEXT, AT(faults.slow_operation), NULL, NULL, 0, 0, "NAME",
+	 "be slow with this operation only"},
+	{"late-reply", OPTION_SECONDS, AT(faults.late_reply), "0", NULL, 0, 86400, "TIME",
+	 "misbehave: tell the outcome so long after the act"},
+	{"die-after-persist", OPTION_FLAG, AT(faults.die_after_persist), NULL, NULL, 0, 0, NULL,
+	 "misbehave: kill the process between keeping a command's counter and acting"},
+	{"drop-replies", OPTION_NUMBER, AT(faults.drop_replies), "0", NULL, 0, 1, "P",
+	 "misbehave: never send a reply, with this probability"},
+	{"no-clock", OPTION_FLAG, AT(faults.no_clock), NULL, NULL, 0, 0, NULL,
+	 "do not know the time: not before and expires of a command are not looked at"},
 	{"json", OPTION_FLAG, AT(json), NULL, NULL, 0, 0, NULL, "the summary as one JSON object"},
 	{"verbose", OPTION_FLAG, AT(verbose), NULL, NULL, 0, 0, NULL, "log what each tracker does"},
 };
@@ -67,9 +83,9 @@ static void progress(void *arg)
 
 	fprintf(stderr,
 		"run: %.0f s, %zu of %zu trackers connected, samples %zu, stored %zu, in flash %zu, packs %zu, resent "
-		"%zu, receipts %zu\n",
+		"%zu, receipts %zu, commands %zu\n",
 		loop_seconds() - r->began, c.up, c.trackers, c.measured, c.devices.stored, c.waiting, c.devices.packs,
-		c.devices.resent, c.devices.receipts);
+		c.devices.resent, c.devices.receipts, c.commands.received);
 }
 
 static void report(const struct run *r)
@@ -78,13 +94,19 @@ static void report(const struct run *r)
 
 	printf(r->json ? "{\"trackers\":%zu,\"samples\":%zu,\"stored\":%zu,\"in_flash\":%zu,\"overwritten\":%zu,"
 			 "\"packs\":%zu,"
-			 "\"resent\":%zu,\"receipts\":%zu,\"lost\":%zu,\"refused\":%zu,\"connects\":%zu,\"seconds\":%."
-			 "3f}\n"
+			 "\"resent\":%zu,\"receipts\":%zu,\"lost\":%zu,\"refused\":%zu,\"connects\":%zu,"
+			 "\"disabled\":%zu,\"commands\":{\"received\":%zu,\"accepted\":%zu,\"succeeded\":%zu,"
+			 "\"failed\":%zu,\"rejected\":%zu,\"foreign\":%zu,\"repeated\":%zu},\"seconds\":%.3f}\n"
 		       : "trackers %zu, samples %zu, stored %zu, still in flash %zu, overwritten %zu, packs %zu, "
 			 "resent %zu, "
-			 "receipts %zu, reported lost %zu, refused %zu, connects %zu, seconds %.1f\n",
+			 "receipts %zu, reported lost %zu, refused %zu, connects %zu, disabled %zu, commands received "
+			 "%zu "
+			 "(accepted %zu, succeeded %zu, failed %zu, rejected %zu, foreign %zu, repeated %zu), "
+			 "seconds %.1f\n",
 	       c.trackers, c.measured, c.devices.stored, c.waiting, c.overwritten, c.devices.packs, c.devices.resent,
-	       c.devices.receipts, c.devices.lost, c.devices.refused, c.devices.connects, loop_seconds() - r->began);
+	       c.devices.receipts, c.devices.lost, c.devices.refused, c.devices.connects, c.disabled,
+	       c.commands.received, c.commands.accepted, c.commands.succeeded, c.commands.failed, c.commands.rejected,
+	       c.commands.foreign, c.commands.repeated, loop_seconds() - r->began);
 }
 
 static void changed(void *arg)
@@ -122,7 +144,8 @@ static struct fleet_options fleet_options(const struct run *r, size_t trackers)
 			   .pack = (size_t)r->pack,
 			   .backlog = (size_t)(r->backlog > r->pack ? r->backlog : r->pack),
 			   .window = (size_t)r->window,
-			   .resend_after = r->resend_after},
+			   .resend_after = r->resend_after,
+			   .faults = &r->faults},
 		.interval = r->interval,
 		.backfill = r->backfill,
 		.start_over = r->start_over > 0 ? r->start_over : (double)trackers / STARTS_A_SECOND,
@@ -130,6 +153,7 @@ static struct fleet_options fleet_options(const struct run *r, size_t trackers)
 		.count = r->count,
 		.capacity = (size_t)r->capacity,
 		.flash = r->flash,
+		.trust = r->trust,
 		.epoch = (int32_t)r->epoch,
 	};
 }

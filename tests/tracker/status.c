@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The status as jansson writes it; an IMEI with its check digit (3GPP TS 23.003, annex B); the count of boots in a file
- * that is replaced, never rewritten in place. */
+ * The status as jansson writes it; an IMEI with its check digit (3GPP TS 23.003, annex B). */
 #include "tests/tracker/status.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
-#define PATH_BYTES 4096
-#define YEAR_2020  1577836800
+#include "core/cbor_json.h"
 
 /* FNV-1a, 64 bits. */
 static uint64_t draw(const char *serial, uint64_t which)
@@ -39,13 +34,27 @@ static void imei_of(const char *serial, char out[16])
 	out[15] = '\0';
 }
 
-static json_t *firmware_of(const char *serial)
+static json_t *firmware_of(const struct mcu_state *s)
 {
-	/* Most of a fleet is up to date. */
-	bool newer = draw(serial, 2) % 5 > 0;
+	static const char *const slots[MCU_SLOTS] = {"a", "b"};
+	json_t *versions = json_object();
 
-	return json_pack("{s:s, s:{s:s, s:s}}", "running", newer ? "b" : "a", "slots", "a", "1.4.1", "b",
-			 newer ? "1.4.2" : "1.4.0");
+	for (size_t i = 0; i < MCU_SLOTS; i++)
+		json_object_set_new(versions, slots[i],
+				    s->firmware[i][0] != '\0' ? json_string(s->firmware[i]) : json_null());
+	return json_pack("{s:s, s:o}", "running", slots[s->slot], "slots", versions);
+}
+
+void status_factory(const char *serial, struct mcu *m)
+{
+	struct mcu_state *s = mcu_change(m);
+
+	if (s->firmware[0][0] != '\0' || s->firmware[1][0] != '\0')
+		return;
+	/* Most of a fleet is up to date. */
+	s->slot = draw(serial, 2) % 5 > 0;
+	strcpy(s->firmware[0], "1.4.1");
+	strcpy(s->firmware[1], s->slot == 1 ? "1.4.2" : "1.4.0");
 }
 
 static json_t *module_of(const char *serial)
@@ -59,58 +68,38 @@ static json_t *module_of(const char *serial)
 			 "firmware", "BG95M3LAR02A04");
 }
 
-size_t status_write(const struct report *r, char out[STATUS_BYTES])
+static json_t *config_of(const struct mcu_state *s, bool whole)
 {
-	json_t *status =
-		json_pack("{s:i, s:f, s:f, s:s, s:o, s:o, s:{s:i}}", "boot", (int)r->boot, "uptime", r->uptime, "clock",
-			  (double)r->clock / 1e6, "mcu", r->disabled ? "disabled" : "running", "firmware",
-			  firmware_of(r->serial), "module", module_of(r->serial), "config", "version", (int)r->config);
+	json_t *config = json_pack("{s:I}", "version", (json_int_t)s->config_version), *values = NULL;
+	struct cbor_reader r;
+
+	if (whole && s->config != NULL && cbor_open(&r, s->config, s->config_len, NULL))
+		values = cbor_to_json(&r, NULL);
+	if (values != NULL)
+		json_object_set_new(config, "values", values);
+	return config;
+}
+
+static size_t write_status(const struct report *r, bool whole, char out[STATUS_BYTES])
+{
+	const struct mcu_state *s = r->mcu;
+	json_t *status = json_pack("{s:I, s:f, s:o, s:s, s:o, s:o, s:o}", "boot", (json_int_t)s->boot_count, "uptime",
+				   r->uptime, "clock", r->clock < 0 ? json_null() : json_real((double)r->clock / 1e6),
+				   "mcu", s->disabled ? "disabled" : "running", "firmware", firmware_of(s), "module",
+				   module_of(r->serial), "config", config_of(s, whole));
 	size_t len = status != NULL ? json_dumpb(status, out, STATUS_BYTES, JSON_COMPACT) : 0;
 
 	json_decref(status);
-	if (len == 0 || len > STATUS_BYTES)
-		abort();
 	return len;
 }
 
-static int32_t boot_read(const char *path)
+size_t status_write(const struct report *r, char out[STATUS_BYTES])
 {
-	FILE *f = fopen(path, "re");
-	int32_t boot = 0;
+	size_t len = write_status(r, true, out);
 
-	if (f != NULL && (fscanf(f, "%" SCNd32, &boot) != 1 || boot < 0))
-		boot = 0;
-	if (f != NULL)
-		fclose(f);
-	return boot;
-}
-
-static bool boot_write(const char *path, int32_t boot, struct err *e)
-{
-	char fresh[PATH_BYTES + 4];
-	FILE *f;
-	bool ok;
-
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	f = fopen(fresh, "we");
-	if (f == NULL)
-		return err_set(e, ERR_SYSTEM, "%.180s: %s", fresh, strerror(errno));
-	ok = fprintf(f, "%" PRId32 "\n", boot) > 0;
-	ok = fclose(f) == 0 && ok && rename(fresh, path) == 0;
-	return ok || err_set(e, ERR_SYSTEM, "%.180s: %s", path, strerror(errno));
-}
-
-bool status_boot(const char *folder, const char *serial, int32_t *boot, struct err *e)
-{
-	char path[PATH_BYTES];
-
-	if (folder == NULL) {
-		*boot = (int32_t)(time(NULL) - YEAR_2020);
-		return true;
-	}
-	mkdir(folder, 0755);
-	if (snprintf(path, sizeof(path), "%s/%s.boot", folder, serial) >= (int)sizeof(path))
-		return err_set(e, ERR_INVALID, "--flash: the folder's name is too long");
-	*boot = boot_read(path) + 1;
-	return boot_write(path, *boot, e);
+	if (len > STATUS_BYTES)
+		len = write_status(r, false, out);
+	if (len == 0 || len > STATUS_BYTES)
+		abort();
+	return len;
 }

@@ -9,26 +9,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/err.h"
+#include "tests/tracker/mcu.h"
 
-#define STATUS_BYTES 1024
+#define STATUS_BYTES 4096 /* what the back end takes */
 
-/* Strings are borrowed. */
+/* Borrowed. */
 struct report {
 	const char *serial;
-	int32_t boot;   /* above 0 */
-	double uptime;  /* seconds since that start, by a clock that is never set */
-	int64_t clock;  /* microseconds since 1970 */
-	bool disabled;  /* the controller was turned off by a command */
-	int32_t config; /* version in force, 0: as it was made */
+	const struct mcu_state *mcu;
+	double uptime; /* seconds since that start, by a clock that is never set */
+	int64_t clock; /* microseconds since 1970; -1: not known */
 };
 
-/* Writes the status as JSON, not terminated; returns its length. Firmware, module and SIM are drawn from the serial, so
- * that a tracker tells the same ones for ever. */
+/* Writes the status as JSON, not terminated; returns its length. Module and SIM are drawn from the serial, so that a
+ * tracker tells the same ones for ever. A configuration that does not fit is told by its version alone. */
 size_t status_write(const struct report *r, char out[STATUS_BYTES]);
 
-/* How often this tracker has started, this time included: kept in FOLDER/SERIAL.boot. Without a folder (NULL) it is the
- * number of seconds since 2020, which is higher at every start, too. */
-bool status_boot(const char *folder, const char *serial, int32_t *boot, struct err *e);
+/* The firmware that a tracker left the factory with, drawn from its serial, into a controller that has none yet. */
+void status_factory(const char *serial, struct mcu *m);
 
 #endif

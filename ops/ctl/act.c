@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ops/ctl/ctl.h"
+#include "ops/ctl/when.h"
 
 /* Sets a member by its path, "module.imei"; objects on the way are made. Steals value. */
 static bool set_member(json_t *body, const char *path, size_t len, json_t *value, struct err *e)
@@ -73,10 +74,13 @@ static bool add_option(json_t *body, const struct option *o, const char *text, s
 				       text);
 		value = list_of(text, true);
 		break;
+	case TO_SECONDS:
+		value = json_integer((json_int_t)when_seconds(text));
+		break;
 	default:
 		return true;
 	}
-	return json_object_set_new(body, o->key, value) == 0 || err_set(e, ERR_CONFIG, "--%s: expected UTF-8", o->name);
+	return set_member(body, o->key, strlen(o->key), value, e) || err_prefix(e, "--%s: ", o->name);
 }
 
 static size_t names_in_path(const char *path)
@@ -105,7 +109,7 @@ json_t *ctl_body(const struct invocation *in, struct err *e)
 	const struct command *c = in->command;
 	json_t *body = json_object();
 	size_t arg = names_in_path(c->path);
-	bool ok = true;
+	bool ok = c->preset == NULL || assign(body, c->preset, e);
 
 	for (const char *at = c->fields; ok && at != NULL && *at != '\0'; arg++) {
 		size_t len = strcspn(at, " ");
@@ -130,7 +134,7 @@ json_t *ctl_body(const struct invocation *in, struct err *e)
 /* A route that knows fields wants an object, an empty one too; one that knows none wants no body. */
 static bool takes_body(const struct command *c)
 {
-	bool takes = c->fields != NULL || strchr(c->args, '=') != NULL;
+	bool takes = c->fields != NULL || c->preset != NULL || strchr(c->args, '=') != NULL;
 
 	for (size_t i = 0; i < c->option_count; i++)
 		takes = takes || c->options[i].to > TO_QUERY;
@@ -156,7 +160,7 @@ bool ctl_show(struct ctl *ctl, const struct reply *r, struct err *e)
 	return answer != NULL;
 }
 
-static bool act(struct ctl *ctl, const struct invocation *in, struct reply *r, struct err *e)
+bool ctl_act(struct ctl *ctl, const struct invocation *in, struct reply *r, struct err *e)
 {
 	const struct command *c = in->command;
 	bool has_body = takes_body(c), is_patch = strcmp(c->method, "PATCH") == 0;
@@ -187,7 +191,7 @@ static bool act(struct ctl *ctl, const struct invocation *in, struct reply *r, s
 bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e)
 {
 	struct reply r = {0};
-	bool ok = act(ctl, in, &r, e);
+	bool ok = ctl_act(ctl, in, &r, e);
 
 	reply_free(&r);
 	return ok;
@@ -197,7 +201,7 @@ bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e)
 bool run_token_create(struct ctl *ctl, const struct invocation *in, struct err *e)
 {
 	struct reply r = {0};
-	bool ok = act(ctl, in, &r, e);
+	bool ok = ctl_act(ctl, in, &r, e);
 	json_t *answer = ok ? ctl_json(&r, e) : NULL;
 
 	if (answer != NULL && json_is_null(json_object_get(answer, "token")))

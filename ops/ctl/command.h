@@ -28,9 +28,10 @@ enum option_kind {
 enum option_to {
 	TO_COMMAND, /* the command itself makes something of it */
 	TO_QUERY,   /* the query parameter `key` */
-	TO_BODY,    /* the member `key` of the body: text, or a number when OPTION_INT */
+	TO_BODY,    /* the member `key` ("arguments.mode") of the body: text, or a number when OPTION_INT */
 	TO_LIST,    /* the member `key` of the body, a list of texts: "a,b,c" */
 	TO_NUMBERS, /* the same of whole numbers */
+	TO_SECONDS, /* the member `key` of the body: an OPTION_WHEN as seconds since 1970 */
 };
 
 struct option {
@@ -46,9 +47,10 @@ struct ctl;
 struct invocation;
 
 struct command {
-	const char *name;          /* "devices list" */
-	const char *args;          /* "SERIAL KEY=VALUE..." */
-	/* The path's {names} are the first arguments. NULL: it calls nothing, and needs neither settings nor a token. */
+	const char *name; /* "devices list" */
+	const char *args; /* "SERIAL KEY=VALUE..." */
+	/* The path's {names} are the first arguments. NULL: it calls nothing, and needs neither settings nor a token.
+	 */
 	const char *method, *path;
 	const struct option *options;
 	size_t option_count;
@@ -58,7 +60,8 @@ struct command {
 	bool (*run)(struct ctl *ctl, const struct invocation *in, struct err *e);
 	const char
 		*fields; /* members of the body that the arguments after those are: "name role"; "tags..." takes all */
-	bool if_match;   /* the route asks for If-Match; without --if-match any version will do */
+	const char *preset; /* a member of the body that the command itself says: "operation=disable" */
+	bool if_match;      /* the route asks for If-Match; without --if-match any version will do */
 };
 
 struct invocation {

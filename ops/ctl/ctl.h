@@ -33,6 +33,9 @@ json_t *ctl_json(const struct reply *r, struct err *e);
 /* What a change made, for people or scripts; a 204 has nothing to say. */
 bool ctl_show(struct ctl *ctl, const struct reply *r, struct err *e);
 
+/* The command's call with its body, and what it made, shown; the reply has to be given back. */
+bool ctl_act(struct ctl *ctl, const struct invocation *in, struct reply *r, struct err *e);
+
 /* Writes the bytes of an answer and a newline. */
 void ctl_pass(struct ctl *ctl, const char *body, size_t len);
 
@@ -45,6 +48,9 @@ bool ctl_walk(struct ctl *ctl, const struct invocation *in, page_fn page, void *
 bool run_list(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_show(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_ask(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_decide(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_watch(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_config_set(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e);

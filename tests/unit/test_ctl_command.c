@@ -188,8 +188,9 @@ static bool has_param(const struct route *r, const char *name)
 
 static bool has_field(const struct route *r, const char *name)
 {
+	size_t len = strcspn(name, "."); /* members of a member are the statement's business */
 	for (size_t i = 0; i < r->field_count; i++)
-		if (strcmp(r->fields[i].name, name) == 0)
+		if (strlen(r->fields[i].name) == len && strncmp(r->fields[i].name, name, len) == 0)
 			return true;
 	return false;
 }

@@ -65,13 +65,11 @@ static int help(const struct invocation *in)
 	return fflush(stdout) == 0 ? CTL_OK : CTL_FAILED;
 }
 
-/* Reads the settings and makes a client, unless the command calls nothing. */
-static bool connected(struct ctl *ctl, const struct invocation *in, struct err *e)
+/* Reads the settings, which the client goes on using, and makes it, unless the command calls nothing. */
+static bool connected(struct ctl *ctl, const struct invocation *in, struct settings *settings, struct err *e)
 {
-	struct settings settings;
-
 	return in->command->path == NULL ||
-	       (settings_load(&settings, &in->given, e) && (ctl->client = client_new(&settings, e)) != NULL);
+	       (settings_load(settings, &in->given, e) && (ctl->client = client_new(settings, e)) != NULL);
 }
 
 /* A full disk, or nobody who reads: the answer did not arrive, whatever the API said. */
@@ -84,6 +82,7 @@ static bool flushed(struct err *e)
 int main(int argc, char **argv)
 {
 	struct ctl ctl = {.out = stdout, .note = stderr, .now = time(NULL)};
+	struct settings settings;
 	struct invocation in;
 	struct err e = {0};
 	int status = CTL_OK;
@@ -99,7 +98,7 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	ctl_init(&ctl, &in);
-	ok = ok && connected(&ctl, &in, &e) && in.command->run(&ctl, &in, &e) && flushed(&e);
+	ok = ok && connected(&ctl, &in, &settings, &e) && in.command->run(&ctl, &in, &e) && flushed(&e);
 	if (!ok)
 		status = complain(&ctl, &e);
 	client_free(&ctl.client);

@@ -203,22 +203,23 @@ DECLARE
 BEGIN
 	CASE TG_OP
 	WHEN 'INSERT' THEN
-		SELECT array_agg('created'::text), array_agg(concat_ws('/', r ->> its_name[1], r ->> its_name[2])), array_agg((r ->> 'device_id')::int),
+		SELECT array_agg('created'::text), array_agg(concat_ws('/', r ->> its_name[1], r ->> its_name[2], r ->> its_name[3])), array_agg((r ->> 'device_id')::int),
 			array_agg(NULL::jsonb), array_agg(jsonb_strip_nulls(r - ignored))
 		INTO actions, ids, devices, olds, news FROM (SELECT to_jsonb(a) AS r FROM added AS a) AS t;
 	WHEN 'DELETE' THEN
-		SELECT array_agg('removed'::text), array_agg(concat_ws('/', r ->> its_name[1], r ->> its_name[2])), array_agg((r ->> 'device_id')::int),
+		SELECT array_agg('removed'::text), array_agg(concat_ws('/', r ->> its_name[1], r ->> its_name[2], r ->> its_name[3])), array_agg((r ->> 'device_id')::int),
 			array_agg(jsonb_strip_nulls(r - ignored)), array_agg(NULL::jsonb)
 		INTO actions, ids, devices, olds, news FROM (SELECT to_jsonb(g) AS r FROM gone AS g) AS t;
 	WHEN 'UPDATE' THEN
 		-- A row whose key has changed shows as one that went and one that came.
 		SELECT array_agg(CASE WHEN o IS NULL THEN 'created' WHEN n IS NULL THEN 'removed' ELSE 'changed' END),
-			array_agg(concat_ws('/', coalesce(n, o) ->> its_name[1], coalesce(n, o) ->> its_name[2])),
+			array_agg(concat_ws('/', coalesce(n, o) ->> its_name[1], coalesce(n, o) ->> its_name[2], coalesce(n, o) ->> its_name[3])),
 			array_agg(coalesce(n ->> 'device_id', o ->> 'device_id')::int), array_agg(b.old), array_agg(b.new)
 		INTO actions, ids, devices, olds, news
-		FROM (SELECT to_jsonb(g) AS o, jsonb_build_array(to_jsonb(g) -> its_key[1], to_jsonb(g) -> its_key[2]) AS k FROM gone AS g) AS g
-		FULL JOIN (SELECT to_jsonb(a) AS n, jsonb_build_array(to_jsonb(a) -> its_key[1], to_jsonb(a) -> its_key[2]) AS k FROM added AS a) AS a
-			USING (k)
+		FROM (SELECT o, jsonb_build_array(o -> its_key[1], o -> its_key[2], o -> its_key[3]) AS k
+		      FROM (SELECT to_jsonb(g) AS o FROM gone AS g) AS r) AS g
+		FULL JOIN (SELECT n, jsonb_build_array(n -> its_key[1], n -> its_key[2], n -> its_key[3]) AS k
+			   FROM (SELECT to_jsonb(a) AS n FROM added AS a) AS r) AS a USING (k)
 		CROSS JOIN LATERAL (
 			SELECT jsonb_object_agg(f, o -> f) FILTER (WHERE o IS NOT NULL) AS old, jsonb_object_agg(f, n -> f) FILTER (WHERE n IS NOT NULL) AS new
 			FROM jsonb_object_keys(coalesce(n, o) - ignored) AS f WHERE o -> f IS DISTINCT FROM n -> f) AS b
@@ -248,10 +249,10 @@ DECLARE
 		WHERE i.indrelid = target AND i.indisprimary ORDER BY k.n);
 	event text[];
 BEGIN
-	IF cardinality(key) NOT BETWEEN 1 AND 2 OR cardinality(coalesce(name, key)) NOT BETWEEN 1 AND 2 OR EXISTS (
+	IF cardinality(key) NOT BETWEEN 1 AND 3 OR cardinality(coalesce(name, key)) NOT BETWEEN 1 AND 3 OR EXISTS (
 		SELECT FROM unnest(coalesce(name, key) || ignored) AS c WHERE NOT EXISTS (
 			SELECT FROM pg_attribute AS a WHERE a.attrelid = target AND a.attname = c)) THEN
-		RAISE EXCEPTION '%: expected a primary key and a name of one or two columns each, and columns that exist', target
+		RAISE EXCEPTION '%: expected a primary key and a name of one to three columns each, and columns that exist', target
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	FOREACH event SLICE 1 IN ARRAY ARRAY[['added', 'INSERT', 'REFERENCING NEW TABLE AS added'],
@@ -265,7 +266,7 @@ END
 $$;
 COMMENT ON FUNCTION audit.watch(regclass, text, text[], text[]) IS
 	'From now on the chain has an entry for each row of the table that is added, changed, removed or truncated away, whoever does it: '
-	'what to call such an object, which columns name it (NULL: the primary key; two are joined with a slash), and which columns do not count, '
+	'what to call such an object, which columns name it (NULL: the primary key; several are joined with slashes), and which columns do not count, '
 	'for they are secret, derived or only housekeeping. A column device_id says which device it concerns. For schema changes.';
 
 CREATE FUNCTION audit.unwatch(target regclass) RETURNS void
@@ -381,7 +382,8 @@ BEGIN
 		audit.watch('fleet.group_member', 'member', '{group_id,device_id}'),
 		audit.watch('fleet.token', 'token', NULL, '{sha256,last_used_at}'), audit.watch('fleet.config', 'config'),
 		audit.watch('fleet.operation', 'operation', NULL, '{state,total,succeeded,failed,finished_at}'),
-		audit.watch('telemetry.setting', 'telemetry_setting'),
+		audit.watch('telemetry.setting', 'telemetry_setting'), audit.watch('fleet.event_type', 'event_type'),
+		audit.watch('fleet.event_log', 'event_log', NULL, '{gone_xid,gone_id}'),
 		audit.watch('telemetry.replay', 'replay', NULL, '{taken_at,outcome}');
 END
 $$;

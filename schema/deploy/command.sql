@@ -514,6 +514,9 @@ BEGIN
 	FOREACH target IN ARRAY ARRAY['command.command', 'command.request', 'command.device']::regclass[] LOOP
 		EXECUTE format('CREATE TRIGGER keep BEFORE DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION command.keep()', target);
 	END LOOP;
+	-- Requests and commands are recorded by what is done with them; what they are held against, by whoever changes it.
+	PERFORM audit.watch('command.operation', 'command operation'), audit.watch('command.transition_rule', 'command rule'),
+		audit.watch('command.setting', 'command setting');
 	PERFORM fleet.guard(of) FROM unnest(ARRAY['command.target', 'command.device', 'command.command', 'command.history', 'command.reply']::regclass[]) AS of;
 END
 $$;

@@ -4,7 +4,7 @@ BEGIN;
 
 SELECT audit.unwatch(target) FROM unnest(ARRAY['fleet.model', 'fleet.device', 'fleet.module', 'fleet.sim', 'fleet.certificate',
 	'fleet.module_type', 'fleet.device_group', 'fleet.group_member', 'fleet.token', 'fleet.config', 'fleet.operation',
-	'telemetry.setting', 'telemetry.replay']::regclass[]) AS target;
+	'fleet.event_type', 'fleet.event_log', 'telemetry.setting', 'telemetry.replay']::regclass[]) AS target;
 DROP TRIGGER audit_refused ON fleet.refused_login;
 DROP FUNCTION audit.login_refused();
 DROP FUNCTION audit.count_refusals(timestamptz);

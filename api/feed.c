@@ -155,7 +155,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 		abort();
 	for (struct reader *r = TAILQ_FIRST(&f->readers), *after; r != NULL; r = after) {
 		after = TAILQ_NEXT(r, next);
-		sse_beat(text, &(struct sse_place){r->place.xid, r->place.id, since});
+		/* What a step under way has sent is behind the place until the step is done. */
+		sse_beat(text, f->step == STEPS ? &(struct sse_place){r->place.xid, r->place.id, since} : NULL);
 		if (!http_live_write(r->request, text, f->options.buffer))
 			feed_cut_off(f, r);
 	}

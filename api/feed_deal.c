@@ -29,11 +29,14 @@ static uint64_t number_at(const PGresult *res, int row, enum column column)
 
 uint64_t feed_states_since(const struct feed *f)
 {
-	uint64_t least = f->reached.xid, swept = f->swept != NULL ? snapshot_xmin(f->swept) : least;
+	uint64_t least = UINT64_MAX;
 	const struct reader *r;
 	TAILQ_FOREACH(r, &f->readers, next)
 	{
-		uint64_t since = r->place.since != 0 ? r->place.since : feed_named(r->view) ? least : swept;
+		bool as_swept = !feed_named(r->view) && r->place.since == 0 && f->swept != NULL;
+		uint64_t since = as_swept              ? snapshot_xmin(f->swept)
+				 : r->place.since != 0 ? r->place.since
+						       : r->place.xid;
 		least = since < least ? since : least;
 	}
 	return least;

@@ -344,7 +344,7 @@ void http_stream_write(struct http_request *r, struct evbuffer *piece)
 void http_stream_end(struct http_request *r, bool whole)
 {
 	log_answer(r, r->status, r->streamed);
-	r->due = false;
+	r->due = r->live = false; /* nobody is told of what follows */
 	if (!whole && r->conn != NULL)
 		log_warn("http", "request=%s broken off after bytes=%zu", r->id, r->streamed);
 	if (r->conn != NULL && r->gzip != NULL && whole)

@@ -33,7 +33,8 @@ void sse_event(struct evbuffer *to, const struct sse_place *at, const char *type
 void sse_beat(struct evbuffer *to, const struct sse_place *at)
 {
 	evbuffer_add_printf(to, ": beat\n");
-	put_id(to, at);
+	if (at != NULL)
+		put_id(to, at);
 	evbuffer_add(to, "\n", 1);
 }
 

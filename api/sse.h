@@ -18,7 +18,7 @@ struct sse_place {
 /* `data` may have line ends of any kind; `type` has none. */
 void sse_event(struct evbuffer *to, const struct sse_place *at, const char *type, const char *data);
 /* No event, but a sign of life: who resumes after it has missed nothing before. */
-void sse_beat(struct evbuffer *to, const struct sse_place *at);
+void sse_beat(struct evbuffer *to, const struct sse_place *at); /* NULL: without a place */
 void sse_retry(struct evbuffer *to, double seconds);
 
 #endif

@@ -262,7 +262,8 @@ static void test_line_that_was_cut_short_is_no_checkpoint_and_hides_none(void **
 	char line[AUDIT_LINE_MAX];
 	(void)state;
 	sign(&t, key, ENTRIES, line);
-	strcat(strncat(t.checkpoints, line, 100), "\n");
+	size_t whole = strlen(t.checkpoints);
+	snprintf(t.checkpoints + whole, sizeof(t.checkpoints) - whole, "%.100s\n", line);
 	strcat(t.checkpoints, line);
 	assert_true(verifies_from(0, 0, &ring, true));
 	assert_true(result.torn == 1 && result.checkpoints == 5);

@@ -423,6 +423,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 -- The plan is kept from a first call of any size; a nested loop over thousands of changed rows would take minutes.
 SET enable_nestloop = off
+SET enable_hashjoin = on
+SET plan_cache_mode = force_generic_plan
 SET jit = off
 AS $$
 DECLARE

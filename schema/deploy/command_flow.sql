@@ -31,27 +31,31 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
 DECLARE
 	behind CONSTANT int[] := ARRAY(SELECT d FROM unnest(devices) AS d
-		WHERE EXISTS (SELECT FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued'));
+		WHERE EXISTS (SELECT FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued' OFFSET 0));
+	less uuid[];
+	first uuid[];
 BEGIN
 	IF cardinality(behind) = 0 THEN
 		RETURN;
 	END IF;
-	UPDATE command.command AS f SET state = 'approved', place = 'queued', generation = f.generation + 1, counter = NULL, taken_at = NULL,
+	less := ARRAY(SELECT f.command_id FROM unnest(behind) AS d CROSS JOIN LATERAL (
+			SELECT x.command_id, x.urgency FROM command.command AS x WHERE x.device_id = d AND x.place IN ('front', 'ready') OFFSET 0) AS f
+		WHERE EXISTS (SELECT FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued'
+			AND q.urgency < f.urgency OFFSET 0));
+	UPDATE command.command AS c SET state = 'approved', place = 'queued', generation = c.generation + 1, counter = NULL, taken_at = NULL,
 		retry_at = 'infinity', detail = 'gave way to a more urgent command'
-	FROM unnest(behind) AS d
-	WHERE f.device_id = d AND f.place IN ('front', 'ready') AND EXISTS (SELECT FROM command.command AS q
-		WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued' AND q.urgency < f.urgency);
-	UPDATE command.command AS c SET place = 'front', taken_at = NULL, detail = NULL
-	FROM unnest(behind) AS d
-	CROSS JOIN LATERAL (SELECT q.command_id FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued'
-		ORDER BY q.urgency, q.class, q.requested_at, q.command_id LIMIT 1) AS h
-	WHERE c.command_id = h.command_id AND NOT EXISTS (SELECT FROM command.command AS f
-		WHERE f.device_id = d AND f.place IN ('front', 'ready'));
+	FROM unnest(less) AS u WHERE c.command_id = u;
+	first := ARRAY(SELECT h.command_id FROM unnest(behind) AS d CROSS JOIN LATERAL (
+			SELECT q.command_id FROM command.command AS q WHERE q.device_id = d AND q.place IS NOT NULL AND q.place = 'queued'
+			ORDER BY q.urgency, q.class, q.requested_at, q.command_id LIMIT 1) AS h
+		WHERE NOT EXISTS (SELECT FROM command.command AS f WHERE f.device_id = d AND f.place IN ('front', 'ready') OFFSET 0));
+	UPDATE command.command AS c SET place = 'front', taken_at = NULL, detail = NULL FROM unnest(first) AS u WHERE c.command_id = u;
 	IF FOUND THEN
 		PERFORM pg_notify('command_sign', '');
 	END IF;
@@ -69,6 +73,7 @@ LANGUAGE plpgsql SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
@@ -82,10 +87,13 @@ DECLARE
 BEGIN
 	devices := command.hold_free(devices);
 	RETURN QUERY
-		WITH taken AS (
+		WITH due AS MATERIALIZED (
+			SELECT c.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
+				SELECT * FROM command.command AS x WHERE x.device_id = d AND x.place IN ('front', 'ready') OFFSET 0) AS c
+			WHERE c.place = 'front' AND (c.taken_at IS NULL OR c.taken_at < stale) AND c.expires_at > now()
+		), taken AS (
 			UPDATE command.command AS c SET taken_at = now(), generation = c.generation + 1, counter = nextval('command.counter')
-			FROM unnest(devices) AS d
-			WHERE c.device_id = d AND c.place = 'front' AND (c.taken_at IS NULL OR c.taken_at < stale) AND c.expires_at > now()
+			FROM due WHERE c.command_id = due.command_id
 			RETURNING c.*)
 		SELECT t.command_id, t.generation, d.serial, setting.epoch, t.counter, t.class::int, t.operation, r.arguments,
 			date_trunc('second', now()), r.not_before, r.expires_at, r.requested_by, r.canonical, r.request_sha256,
@@ -108,6 +116,7 @@ LANGUAGE plpgsql SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
@@ -120,7 +129,7 @@ BEGIN
 		INSERT INTO command.message AS m (command_id, counter, kid, message)
 		SELECT c.command_id, c.counter, store_signed.kid, u.message
 		FROM unnest(command_ids, generations, messages) AS u (id, generation, message)
-		JOIN command.command AS c ON c.command_id = u.id
+		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
 		WHERE c.place = 'front' AND c.taken_at IS NOT NULL AND c.generation = u.generation
 		RETURNING m.command_id)
 	SELECT coalesce(array_agg(kept.command_id), '{}') INTO done FROM kept;
@@ -129,7 +138,7 @@ BEGIN
 	IF cardinality(done) > 0 THEN
 		PERFORM pg_notify('command_send', '');
 	END IF;
-	RETURN QUERY SELECT u, d IS NOT NULL FROM unnest(command_ids) AS u LEFT JOIN unnest(done) AS d ON d = u;
+	RETURN QUERY SELECT u, u IN (SELECT unnest(done)) FROM unnest(command_ids) AS u;
 END
 $$;
 COMMENT ON FUNCTION command.store_signed(uuid[], int[], bytea[], bytea) IS
@@ -148,14 +157,17 @@ DECLARE
 	done uuid[];
 BEGIN
 	PERFORM command.hold(devices);
-	WITH ended AS (
-		UPDATE command.command AS c SET state = 'refused', place = NULL, ended_at = now(), detail = 'the signer: ' || u.reason
-		FROM unnest(command_ids, generations, reasons) AS u (id, generation, reason)
-		WHERE c.command_id = u.id AND c.place = 'front' AND c.taken_at IS NOT NULL AND c.generation = u.generation
+	WITH due AS MATERIALIZED (
+		SELECT u.id, u.reason FROM unnest(command_ids, generations, reasons) AS u (id, generation, reason)
+		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
+		WHERE c.place = 'front' AND c.taken_at IS NOT NULL AND c.generation = u.generation
+	), ended AS (
+		UPDATE command.command AS c SET state = 'refused', place = NULL, ended_at = now(), detail = 'the signer: ' || due.reason
+		FROM due WHERE c.command_id = due.id
 		RETURNING c.command_id)
 	SELECT coalesce(array_agg(ended.command_id), '{}') INTO done FROM ended;
 	PERFORM command.advance(devices);
-	RETURN QUERY SELECT u, d IS NOT NULL FROM unnest(command_ids) AS u LEFT JOIN unnest(done) AS d ON d = u;
+	RETURN QUERY SELECT u, u IN (SELECT unnest(done)) FROM unnest(command_ids) AS u;
 END
 $$;
 COMMENT ON FUNCTION command.refuse_to_sign(uuid[], int[], text[]) IS
@@ -167,6 +179,7 @@ LANGUAGE plpgsql SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
@@ -178,21 +191,22 @@ DECLARE
 	devices CONSTANT int[] := command.hold_free(ARRAY(
 		(SELECT c.device_id FROM command.command AS c WHERE c.place IN ('ready', 'wire') AND c.retry_at < 'infinity' AND c.retry_at <= now()
 		 ORDER BY c.retry_at LIMIT max)
-		UNION ALL (SELECT c.device_id FROM unnest(here) AS d JOIN command.command AS c ON c.device_id = d
-		 WHERE c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.since <= now() LIMIT max)));
+		UNION ALL (SELECT d FROM unnest(here) AS d WHERE EXISTS (SELECT FROM command.command AS c WHERE c.device_id = d
+			AND c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.since <= now() OFFSET 0) LIMIT max)));
 BEGIN
 	IF cardinality(devices) = 0 THEN
 		RETURN;
 	END IF;
 	RETURN QUERY
 		WITH due AS MATERIALIZED (
-			SELECT c.command_id FROM unnest(devices) AS d JOIN command.command AS c ON c.device_id = d
-			WHERE c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.expires_at > now()
+			SELECT c.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
+				SELECT * FROM command.command AS x WHERE x.device_id = d AND x.place IS NOT NULL OFFSET 0) AS c
+			WHERE c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.expires_at > now()
 				AND (c.retry_at <= now() OR c.since <= now() AND d = ANY (here))
 				AND (c.state <> 'sent' OR c.since <= now())
 				-- One after the other, as counters demand; but not for ever, and not what is urgent.
 				AND (c.state = 'sent' OR c.urgency < 3 OR NOT EXISTS (SELECT FROM command.command AS s
-					WHERE s.device_id = d AND s.place IS NOT NULL AND s.place = 'wire' AND s.state = 'sent' AND s.since > now()))
+					WHERE s.device_id = d AND s.place IS NOT NULL AND s.place = 'wire' AND s.state = 'sent' AND s.since > now() OFFSET 0))
 			ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT max
 		), sent AS (
 			UPDATE command.command AS c SET state = 'sent', place = 'wire', generation = c.generation + 1, sends = c.sends + 1,
@@ -218,6 +232,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
@@ -225,27 +240,30 @@ DECLARE
 	devices CONSTANT int[] := ARRAY(SELECT DISTINCT c.device_id FROM unnest(command_ids) AS u JOIN command.command AS c ON c.command_id = u);
 	back uuid[];
 	first uuid[];
+	others uuid[];
 BEGIN
 	PERFORM command.hold(devices);
 	-- An earlier sending may have arrived: it stays sent.
 	UPDATE command.command AS c SET sends = c.sends - 1
 	FROM unnest(command_ids, generations) AS u (id, generation)
 	WHERE c.command_id = u.id AND c.generation = u.generation AND c.state = 'sent' AND c.sends > 1;
-	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation) JOIN command.command AS c ON c.command_id = u.id
+	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation)
+		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
 		WHERE c.generation = u.generation AND c.state = 'sent' AND c.sends = 1);
 	-- Of those that come back and the one that went to the front meanwhile, the first waits and the others are signed anew.
 	first := ARRAY(SELECT h.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
 		SELECT c.command_id FROM command.command AS c WHERE c.device_id = d AND c.place IS NOT NULL
-			AND (c.place IN ('front', 'ready') OR c.command_id = ANY (back))
+			AND (c.place IN ('front', 'ready') OR c.command_id IN (SELECT unnest(back)))
 		ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT 1) AS h);
+	others := ARRAY(SELECT c.command_id FROM unnest(devices) AS d
+		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.device_id = d AND x.place IS NOT NULL OFFSET 0) AS c
+		WHERE (c.place IN ('front', 'ready') OR c.command_id IN (SELECT unnest(back))) AND c.command_id NOT IN (SELECT unnest(first))
+			AND d IN (SELECT b.device_id FROM unnest(back) AS u JOIN command.command AS b ON b.command_id = u));
 	UPDATE command.command AS c SET state = 'approved', place = 'queued', generation = c.generation + 1, counter = NULL, taken_at = NULL,
 		sends = 0, sent_at = NULL, retry_at = 'infinity', detail = 'gave way to another command of an unreachable device'
-	FROM unnest(devices) AS d
-	WHERE c.device_id = d AND c.place IS NOT NULL AND (c.command_id = ANY (back) OR c.place IN ('front', 'ready')
-		AND EXISTS (SELECT FROM command.command AS b WHERE b.command_id = ANY (back) AND b.device_id = d))
-		AND c.command_id <> ALL (first);
+	FROM unnest(others) AS u WHERE c.command_id = u;
 	UPDATE command.command AS c SET state = 'waiting', place = 'ready', sends = 0, sent_at = NULL, since = now(), retry_at = 'infinity', detail = NULL
-	FROM unnest(first) AS f WHERE c.command_id = f AND c.command_id = ANY (back);
+	FROM (SELECT f FROM unnest(first) AS f WHERE f IN (SELECT unnest(back))) AS u WHERE c.command_id = u.f;
 	PERFORM command.advance(devices);
 END
 $$;
@@ -254,13 +272,12 @@ COMMENT ON FUNCTION command.unreachable(uuid[], int[]) IS
 	'wait for their device, but for one of which an earlier sending may have arrived; that one stays sent. Stale generations change nothing. '
 	'A device that appeared between the publish and this call is to be named to the next command.claim().';
 
-CREATE FUNCTION command.judge(serials text[], command_ids uuid[], counters bigint[], statuses text[])
-RETURNS TABLE (place bigint, device_id int, verdict text)
-LANGUAGE sql STABLE ROWS 500
+CREATE FUNCTION command.judge(serials text[], command_ids uuid[], counters bigint[], statuses text[], OUT device_ids int[], OUT verdicts text[])
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
-	SELECT u.place, d.device_id, CASE
+	SELECT array_agg(j.device_id ORDER BY j.n), array_agg(j.verdict ORDER BY j.n) FROM (SELECT u.n, d.device_id, CASE
 		WHEN c.command_id IS NULL THEN 'unknown'
 		WHEN c.device_id IS DISTINCT FROM d.device_id THEN 'foreign'
 		WHEN c.state IN ('awaiting_approval', 'approved', 'signed', 'refused') OR c.counter IS NULL THEN 'unexpected'
@@ -268,14 +285,14 @@ AS $$
 			AND NOT EXISTS (SELECT FROM command.message AS m WHERE m.command_id = u.id AND m.counter = u.counter) THEN 'unexpected'
 		-- The first result of a batch stands, like one that stood before it.
 		WHEN u.status = 'accepted' THEN CASE WHEN c.state IN ('accepted', 'succeeded', 'failed', 'rejected')
-			OR u.place > min(u.place) OVER (PARTITION BY u.id) THEN 'repeated' ELSE 'applied' END
+			OR u.n > min(u.n) OVER (PARTITION BY u.id) THEN 'repeated' ELSE 'applied' END
 		WHEN c.state IN ('succeeded', 'failed', 'rejected') THEN CASE WHEN c.state = u.status THEN 'repeated' ELSE 'contradicts' END
-		WHEN u.place = min(u.place) FILTER (WHERE u.status <> 'accepted') OVER (PARTITION BY u.id) THEN 'applied'
-		WHEN u.status = first_value(u.status) OVER (PARTITION BY u.id ORDER BY u.status = 'accepted', u.place) THEN 'repeated'
-		ELSE 'contradicts' END
-	FROM unnest(serials, command_ids, counters, statuses) WITH ORDINALITY AS u (serial, id, counter, status, place)
-	LEFT JOIN fleet.device AS d ON d.serial = u.serial
-	LEFT JOIN command.command AS c ON c.command_id = u.id
+		WHEN u.n = min(u.n) FILTER (WHERE u.status <> 'accepted') OVER (PARTITION BY u.id) THEN 'applied'
+		WHEN u.status = first_value(u.status) OVER (PARTITION BY u.id ORDER BY u.status = 'accepted', u.n) THEN 'repeated'
+		ELSE 'contradicts' END AS verdict
+	FROM unnest(serials, command_ids, counters, statuses) WITH ORDINALITY AS u (serial, id, counter, status, n)
+	LEFT JOIN LATERAL (SELECT x.device_id FROM fleet.device AS x WHERE x.serial = u.serial OFFSET 0) AS d ON true
+	LEFT JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c ON true) AS j
 $$;
 COMMENT ON FUNCTION command.judge(text[], uuid[], bigint[], text[]) IS
 	'What each reply of a batch is worth, in its order: the device that it came from and the verdict of command.reply.';
@@ -311,6 +328,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
@@ -321,17 +339,20 @@ DECLARE
 	ended uuid[];
 	ended_how text[];
 	ended_why text[];
+	judged record;
 	freed boolean;
 BEGIN
 	PERFORM command.hold(devices);
+	SELECT * INTO judged FROM command.judge(serials, command_ids, counters, statuses);
 	WITH kept AS (
 		INSERT INTO command.reply AS r (received_at, serial, device_id, command_id, counter, generation, boot_count, device_time, status, verdict,
 			reason, result, raw)
-		SELECT coalesce(u.received, now()), u.serial, j.device_id, u.id, u.counter, u.generation, u.boot_count, u.device_time, u.status, j.verdict,
+		SELECT coalesce(u.received, now()), u.serial, u.device_id, u.id, u.counter, u.generation, u.boot_count, u.device_time, u.status, u.verdict,
 			u.reason, u.result, u.raw
-		FROM unnest(serials, command_ids, counters, statuses, reasons, results, device_times, boot_counts, generations, raws, received)
-			WITH ORDINALITY AS u (serial, id, counter, status, reason, result, device_time, boot_count, generation, raw, received, n)
-		JOIN command.judge(serials, command_ids, counters, statuses) AS j ON j.place = u.n
+		FROM unnest(serials, command_ids, counters, statuses, reasons, results, device_times, boot_counts, generations, raws, received,
+				judged.device_ids, judged.verdicts)
+			WITH ORDINALITY AS u (serial, id, counter, status, reason, result, device_time, boot_count, generation, raw, received,
+				device_id, verdict, n)
 		ORDER BY u.n
 		RETURNING r.command_id, r.status, r.reason, r.verdict)
 	SELECT array_agg(k.command_id) FILTER (WHERE k.status = 'accepted'), array_agg(k.reason) FILTER (WHERE k.status = 'accepted'),
@@ -339,7 +360,8 @@ BEGIN
 		array_agg(k.reason) FILTER (WHERE k.status <> 'accepted')
 	INTO accepted, accepted_why, ended, ended_how, ended_why
 	FROM kept AS k WHERE k.verdict = 'applied';
-	freed := EXISTS (SELECT FROM unnest(accepted || ended) AS u JOIN command.command AS c ON c.command_id = u WHERE c.place IN ('front', 'ready'));
+	freed := EXISTS (SELECT FROM unnest(accepted || ended) AS u
+		CROSS JOIN LATERAL (SELECT x.place FROM command.command AS x WHERE x.command_id = u OFFSET 0) AS c WHERE c.place = 'ready');
 	UPDATE command.command AS c SET state = 'accepted', place = 'wire', late = c.late OR c.state IN ('expired', 'cancelled'), ended_at = NULL,
 		sent_at = coalesce(c.sent_at, now()), since = now(), retry_at = 'infinity', detail = u.why
 	FROM unnest(accepted, accepted_why) AS u (id, why) WHERE c.command_id = u.id;
@@ -353,8 +375,8 @@ BEGIN
 	IF freed THEN
 		PERFORM command.advance(devices);
 	END IF;
-	IF EXISTS (SELECT FROM unnest(devices) AS d JOIN command.command AS c ON c.device_id = d
-		   WHERE c.place IN ('front', 'ready') AND c.state = 'signed') THEN
+	IF EXISTS (SELECT FROM unnest(devices) AS d CROSS JOIN LATERAL (
+		SELECT x.state FROM command.command AS x WHERE x.device_id = d AND x.place IN ('front', 'ready') OFFSET 0) AS c WHERE c.state = 'signed') THEN
 		PERFORM pg_notify('command_send', '');
 	END IF;
 END
@@ -381,6 +403,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	r command.request;
@@ -416,6 +439,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	patience CONSTANT interval := (SELECT s.result_timeout FROM command.setting AS s);
@@ -460,6 +484,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	soon CONSTANT timestamptz := now() + interval '1 s';

@@ -31,6 +31,7 @@ struct intake {
 	char *name;
 	char *filters[INTAKE_FILTERS];
 	size_t filter_count;
+	char *unwanted;
 	size_t answered; /* filters that the broker has answered on this connection */
 	enum intake_state state;
 	const struct intake_calls *calls;
@@ -176,6 +177,8 @@ static void subscribe(struct intake *in)
 {
 	struct err e = {0};
 	in->answered = 0;
+	if (in->unwanted != NULL && !mqtt_unsubscribe(in->mqtt, in->unwanted, &e))
+		log_warn(in->name, "%s", e.detail);
 	for (size_t i = 0; i < in->filter_count; i++) {
 		bool ok = in->leave ? mqtt_unsubscribe(in->mqtt, in->filters[i], &e)
 				    : mqtt_subscribe(in->mqtt, in->filters[i], 1, &e);
@@ -254,6 +257,8 @@ static void on_mqtt(struct mqtt *mqtt, const struct mqtt_event *event, void *arg
 		subscribed(in, event->reason);
 		break;
 	case MQTT_UNSUBSCRIBED:
+		if (!in->leave)
+			break; /* of what is unwanted */
 		in->answered++;
 		leave_when_quiet(in);
 		break;
@@ -298,6 +303,8 @@ struct intake *intake_new(struct event_base *base, const struct intake_options *
 	in->name = check_memory(strdup(mqtt.name));
 	for (; in->filter_count < INTAKE_FILTERS && options->filters[in->filter_count] != NULL; in->filter_count++)
 		in->filters[in->filter_count] = check_memory(strdup(options->filters[in->filter_count]));
+	if (options->unwanted != NULL)
+		in->unwanted = check_memory(strdup(options->unwanted));
 	in->leave = options->leave;
 	in->calls = calls;
 	in->arg = arg;
@@ -323,6 +330,7 @@ void intake_free(struct intake **ip)
 	event_free(in->quiet);
 	for (size_t i = 0; i < in->filter_count; i++)
 		free(in->filters[i]);
+	free(in->unwanted);
 	free(in->name);
 	free(in);
 	*ip = NULL;

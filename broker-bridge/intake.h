@@ -38,7 +38,9 @@ struct intake_options {
 	/* hold_acks, reconnect_first and reconnect_limit are the intake's own. receive_maximum bounds a batch. */
 	struct mqtt_options mqtt;
 	const char *filters[INTAKE_FILTERS]; /* subscribed at QoS 1; NULL: no more. Copied */
-	bool leave;                          /* unsubscribe, store what waits in the session, end the session, stop */
+	/* Unsubscribed on each connection: what an earlier start had subscribed to. NULL: nothing. Copied */
+	const char *unwanted;
+	bool leave; /* unsubscribe, store what waits in the session, end the session, stop */
 };
 
 /* Strings are copied, `calls` is borrowed. Returns NULL and fills `e` on bad options. */

@@ -125,7 +125,8 @@ bool ring_create(const char *path, uint64_t bytes, unsigned mode, struct err *e)
 
 static bool map(struct ring *r, const char *path, struct err *e)
 {
-	r->header = mmap(NULL, HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+	int header_protection = r->side == RING_ONLOOKER ? PROT_READ : PROT_READ | PROT_WRITE;
+	r->header = mmap(NULL, HEADER_BYTES, header_protection, MAP_SHARED, r->fd, 0);
 	if (r->header == MAP_FAILED) {
 		r->header = NULL;
 		return fail(e, path, "mmap");
@@ -165,6 +166,8 @@ static bool check_file(struct ring *r, const char *path, struct err *e)
 /* One byte of the file a side: a lock ends with its process, however that ends. */
 static bool lock_side(struct ring *r, const char *path, struct err *e)
 {
+	if (r->side == RING_ONLOOKER)
+		return true;
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = r->side, .l_len = 1};
 	if (fcntl(r->fd, F_OFD_SETLK, &lock) == 0)
 		return true;
@@ -178,6 +181,8 @@ static bool open_wake(struct ring *r, const char *path, struct err *e)
 {
 	char wake[4096];
 	struct stat st;
+	if (r->side == RING_ONLOOKER)
+		return true;
 	snprintf(wake, sizeof(wake), "%s.wake", path);
 	/* For both ways: then neither side ever sees an end of file or EPIPE when the other one is gone. */
 	r->wake_fd = open(wake, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -220,7 +225,7 @@ struct ring *ring_open(const char *path, enum ring_side side, struct err *e)
 		abort();
 	r->side = side;
 	r->wake_fd = -1;
-	r->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	r->fd = open(path, (side == RING_ONLOOKER ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
 	if (r->fd < 0)
 		err_set(e, ERR_CONFIG, "ring %.160s: %s (coldfleet-ring create makes one)", path, strerror(errno));
 	else if (check_file(r, path, e) && lock_side(r, path, e) && map(r, path, e) && open_wake(r, path, e) &&

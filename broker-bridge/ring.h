@@ -29,7 +29,7 @@
 
 struct ring;
 
-enum ring_side { RING_WRITER, RING_READER };
+enum ring_side { RING_WRITER, RING_READER, RING_ONLOOKER /* ring_state() only */ };
 
 struct ring_message {
 	int64_t received_us; /* microseconds since 1970 */
@@ -48,7 +48,7 @@ struct ring_message {
 bool ring_create(const char *path, uint64_t bytes, unsigned mode, struct err *e);
 
 /* Opens one side. ERR_CONFIG: no ring, one of another version, or a damaged header; ERR_CONFLICT: the side is taken
- * by another process. */
+ * by another process; of onlookers there may be any number. */
 struct ring *ring_open(const char *path, enum ring_side side, struct err *e);
 void ring_close(struct ring **ring);
 /* The other side in the same process, on the same addresses, without a lock of its own; `ring`, a writer, outlives it.

@@ -15,7 +15,13 @@
 const struct config_item ingest_config_items[] = {
 	SERVICE_CONFIG_ITEMS("ingest", "127.0.0.1:9641"),
 	TEXT(database, "postgresql:///coldfleet?user=coldfleet_ingest", "PostgreSQL, as a libpq URI or keywords"),
-	NUMBER(lanes, CONFIG_INT, "2", 1, 64, false, "connections to the broker, each with its own to the database"),
+	TEXT(ring, "",
+	     "file of the ring that the broker's plugin fills with telemetry (coldfleet-ring create); empty: telemetry "
+	     "comes by the lanes' shared subscription"),
+	NUMBER(lanes, CONFIG_INT, "2", 1, 64, false,
+	       "connections to the broker, each with its own to the database; with a ring: connections to the "
+	       "database, "
+	       "and one to the broker, at most 16"),
 	NUMBER(first_lane, CONFIG_INT, "1", 1, 65535, false, "number of the first lane; part of its client id"),
 	{"ingest.leave", CONFIG_BOOL, offsetof(struct ingest_config, leave), "no", 0, 0, false, false,
 	 "yes: take the lanes out of service for good. Leave the shared subscription, store what still waits in their "

@@ -12,6 +12,7 @@
 struct ingest_config {
 	struct service_config service; /* first: core/service.h */
 	char database[CONFIG_TEXT_MAX];
+	char ring[CONFIG_TEXT_MAX];
 	int64_t lanes;
 	int64_t first_lane;
 	bool leave;

@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "broker-bridge/intake.h"
-#include "broker-bridge/topic.h"
 #include "core/log.h"
 #include "ingest/metrics.h"
 #include "ingest/receipt.h"
@@ -107,33 +106,10 @@ static void store(void *arg)
 
 /* ---- receipts ---- */
 
-static const struct message *message_of(const struct batch *b, int32_t device_id)
-{
-	for (size_t i = 0; i < b->count; i++) {
-		if (b->messages[i].device_id == device_id)
-			return &b->messages[i];
-	}
-	return NULL;
-}
-
 static void acknowledge(struct mqtt *mqtt, void *arg)
 {
 	struct lane *lane = arg;
-	struct err e = {0};
-	char text[RECEIPT_TEXT_MAX], topic[TOPIC_MAX];
-	for (size_t i = 0; i < lane->receipt_count; i++) {
-		const struct message *m = message_of(&lane->batch, lane->receipts[i].device_id);
-		if (m == NULL)
-			continue;
-		topic_format(topic, m->serial, m->serial_len, TOPIC_RECEIPT);
-		struct mqtt_publish publish = {.topic = topic, .payload = text, .content_type = "application/json"};
-		publish.payload_len = receipt_format(text, &lane->receipts[i]);
-		if (!mqtt_publish(mqtt, &publish, NULL, &e)) {
-			log_warn(lane->name, "receipt not sent: %s", e.detail);
-			return;
-		}
-		metric_add(lane->options.metrics, M_RECEIPTS, 1);
-	}
+	receipts_send(mqtt, lane->name, &lane->batch, lane->receipts, lane->receipt_count, lane->options.metrics);
 }
 
 /* ---- events ---- */
@@ -194,6 +170,12 @@ struct lane *lane_new(struct event_base *base, const struct lane_options *option
 	struct intake_options intake = {.mqtt = mqtt_config_options(&config->mqtt, lane->name, client_id),
 					.filters = {telemetry, status},
 					.leave = config->leave};
+	if (config->ring[0] != '\0') {
+		/* Telemetry comes another way; what this session was given of it before is still stored. */
+		intake.filters[0] = status;
+		intake.filters[1] = NULL;
+		intake.unwanted = telemetry;
+	}
 	intake.mqtt.session_expiry = (uint32_t)config->mqtt.session_expiry;
 	intake.mqtt.receive_maximum = (uint16_t)config->batch_messages;
 	lane->intake = intake_new(base, &intake, &calls, lane, e);

@@ -8,6 +8,7 @@
 #include "core/service.h"
 #include "ingest/config.h"
 #include "ingest/directory.h"
+#include "ingest/drain.h"
 #include "ingest/lane.h"
 #include "ingest/metrics.h"
 #include "ingest/replay.h"
@@ -19,11 +20,13 @@ struct ingest {
 	struct service *service;
 	struct directory *directory;
 	struct replay *replay;
+	struct drain *drain; /* NULL: there is no ring */
 	struct lane **lanes;
 	size_t lane_count;
 	size_t online;
 	size_t stopped;
-	size_t part_devices, part_lanes;
+	bool drain_stopped;
+	size_t part_devices, part_lanes, part_drain;
 	struct event *gauges;
 };
 
@@ -34,8 +37,26 @@ static void on_directory(enum directory_event event, void *arg)
 		return;
 	service_part_up(in->service, in->part_devices, true);
 	replay_start(in->replay);
+	if (in->drain != NULL)
+		drain_directory_loaded(in->drain);
 	for (size_t i = 0; i < in->lane_count; i++)
 		lane_directory_loaded(in->lanes[i]);
+}
+
+static void stopped_if_all_are(struct ingest *in)
+{
+	if (in->stopped == in->lane_count && (in->drain == NULL || in->drain_stopped))
+		service_stopped(in->service);
+}
+
+static void on_drain(enum drain_event event, void *arg)
+{
+	struct ingest *in = arg;
+	service_part_up(in->service, in->part_drain, event == DRAIN_ONLINE);
+	if (event == DRAIN_STOPPED) {
+		in->drain_stopped = true;
+		stopped_if_all_are(in);
+	}
 }
 
 static void on_lane(struct lane *lane, enum lane_event event, void *arg)
@@ -50,8 +71,8 @@ static void on_lane(struct lane *lane, enum lane_event event, void *arg)
 		in->online--;
 		break;
 	case LANE_STOPPED:
-		if (++in->stopped == in->lane_count)
-			service_stopped(in->service);
+		in->stopped++;
+		stopped_if_all_are(in);
 		break;
 	}
 	metric_set(service_metrics(in->service), M_LANES_ONLINE, (double)in->online);
@@ -61,6 +82,8 @@ static void on_lane(struct lane *lane, enum lane_event event, void *arg)
 static void on_stop(void *arg)
 {
 	struct ingest *in = arg;
+	if (in->drain != NULL)
+		drain_stop(in->drain);
 	for (size_t i = 0; i < in->lane_count; i++)
 		lane_stop(in->lanes[i]);
 }
@@ -74,6 +97,34 @@ static void on_gauges(evutil_socket_t fd, short what, void *arg)
 	metric_set(service_metrics(in->service), M_DEVICES_BYTES, (double)devices_bytes(devices));
 }
 
+static bool add_drain(struct ingest *in, struct err *e)
+{
+	const struct drain_options options = {
+		.config = &in->config, .directory = in->directory, .metrics = service_metrics(in->service)};
+	in->part_drain = service_part(in->service, "the ring (its file, broker or database)");
+	in->drain = drain_new(service_base(in->service), &options, on_drain, in, e);
+	return in->drain != NULL;
+}
+
+/* With a ring one lane is enough: it takes the statuses, and what earlier lanes of its name were given. */
+static bool add_lanes(struct ingest *in, struct err *e)
+{
+	size_t count = in->config.ring[0] != '\0' && !in->config.leave ? 1 : (size_t)in->config.lanes;
+	in->lanes = calloc(count, sizeof(struct lane *));
+	if (in->lanes == NULL)
+		abort();
+	for (; in->lane_count < count; in->lane_count++) {
+		struct lane_options options = {.number = (unsigned)((size_t)in->config.first_lane + in->lane_count),
+					       .config = &in->config,
+					       .directory = in->directory,
+					       .metrics = service_metrics(in->service)};
+		in->lanes[in->lane_count] = lane_new(service_base(in->service), &options, on_lane, in, e);
+		if (in->lanes[in->lane_count] == NULL)
+			return false;
+	}
+	return true;
+}
+
 static bool ingest_init(struct ingest *in, struct err *e)
 {
 	struct event_base *base = service_base(in->service);
@@ -84,22 +135,16 @@ static bool ingest_init(struct ingest *in, struct err *e)
 	in->part_lanes = service_part(in->service, "a lane (broker or database)");
 	in->directory = directory_new(base, in->config.database, on_directory, in);
 	in->replay = replay_new(base, &in->config, in->directory, service_metrics(in->service));
-	in->lanes = calloc((size_t)in->config.lanes, sizeof(struct lane *));
 	in->gauges = event_new(base, -1, EV_PERSIST, on_gauges, in);
-	if (in->lanes == NULL || in->gauges == NULL)
+	if (in->gauges == NULL)
 		abort();
 	event_add(in->gauges, &second);
-	for (; in->lane_count < (size_t)in->config.lanes; in->lane_count++) {
-		struct lane_options options = {.number = (unsigned)((size_t)in->config.first_lane + in->lane_count),
-					       .config = &in->config,
-					       .directory = in->directory,
-					       .metrics = service_metrics(in->service)};
-		in->lanes[in->lane_count] = lane_new(base, &options, on_lane, in, e);
-		if (in->lanes[in->lane_count] == NULL)
-			return false;
-	}
+	if (!add_lanes(in, e) || (in->config.ring[0] != '\0' && !in->config.leave && !add_drain(in, e)))
+		return false;
 	service_on_stop(in->service, on_stop, in);
 	directory_start(in->directory);
+	if (in->drain != NULL)
+		drain_start(in->drain);
 	for (size_t i = 0; i < in->lane_count; i++)
 		lane_start(in->lanes[i]);
 	return true;
@@ -107,6 +152,7 @@ static bool ingest_init(struct ingest *in, struct err *e)
 
 static void ingest_fini(struct ingest *in)
 {
+	drain_free(&in->drain);
 	for (size_t i = 0; i < in->lane_count; i++)
 		lane_free(&in->lanes[i]);
 	free(in->lanes);

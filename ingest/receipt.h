@@ -6,6 +6,9 @@
 
 #include <stddef.h>
 
+#include "broker-bridge/mqtt.h"
+#include "core/metrics.h"
+#include "ingest/batch.h"
 #include "ingest/store.h"
 
 /* 32 ranges of two ten-digit numbers with their punctuation, and the rest. */
@@ -13,5 +16,9 @@
 
 /* Returns the length; the text is terminated. */
 size_t receipt_format(char out[RECEIPT_TEXT_MAX], const struct receipt *r);
+
+/* Publishes the receipts of a batch that is committed. What cannot be sent is left: the tracker asks again. */
+void receipts_send(struct mqtt *mqtt, const char *object, const struct batch *batch, const struct receipt *receipts,
+		   size_t count, struct metrics *metrics);
 
 #endif

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# A private Mosquitto with the configuration that production uses (ops/mosquitto). Needs $STATE, $RUN_DIR, $MQTT_PORT.
+# A private Mosquitto with the configuration that production uses (ops/mosquitto). Needs $STATE, $RUN_DIR, $MQTT_PORT, and
+# $RING, the file between its plugin and ingest, or nothing.
 
 BROKER_USERS="@ingest @bridge @audit"
 
@@ -17,6 +18,13 @@ broker_create() {
 	mosquitto_passwd -U "$STATE/broker/passwords"
 	install -m 0600 "$ROOT/ops/mosquitto/coldfleet.acl" "$STATE/broker/acl"
 	broker_render >"$STATE/broker/mosquitto.conf"
+	[ -z "$RING" ] || broker_plugin >>"$STATE/broker/mosquitto.conf"
+}
+
+# Telemetry goes from the broker to ingest through shared memory.
+broker_plugin() {
+	"$BIN/coldfleet-ring" create "$RING" 64MiB
+	printf '\nplugin %s\nplugin_opt_ring %s\n' "$BIN/coldfleet_broker.so" "$RING"
 }
 
 # As root Mosquitto would become the user `mosquitto`, which may not read this folder: it stays who started it.

@@ -4,7 +4,7 @@
 # run chose (ports, folders, fleet) is remembered in $STATE/settings, so any later command finds and ends it.
 
 PARTS="postgres broker ingest bridge signer api trackers"
-SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR SIGNER_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SHARE_GROUP REPLY_GROUP
+SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR SIGNER_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SOURCE RING_DIR RING SHARE_GROUP REPLY_GROUP
 	PARTS"
 MARK=.coldfleet-demo
 
@@ -44,6 +44,11 @@ choose_settings() {
 	RUN_DIR=$(mktemp -d /tmp/coldfleet-XXXXXXXX)
 	chmod 0711 "$RUN_DIR"
 	settings_write
+	if [ "$SOURCE" = ring ]; then
+		RING_DIR=$(mktemp -d "$(ring_place)/coldfleet-XXXXXXXX")
+		RING=$RING_DIR/telemetry
+		settings_write
+	fi
 	API_PORT=$(port_choose "$(prefer "$fixed" 8470)")
 	MQTT_PORT=$(port_choose "$(prefer "$fixed" 8883)")
 	INGEST_MONITOR=$(port_choose "$(prefer "$fixed" 9641)")
@@ -56,6 +61,15 @@ choose_settings() {
 	REPLY_GROUP=bridge-$(random_hex 16)
 	pg_choose_place
 	settings_write
+}
+
+# A memory file system, where there is one: the ring's pages are never to be written to a disk.
+ring_place() {
+	if [ -d /dev/shm ] && [ -w /dev/shm ]; then
+		echo /dev/shm
+	else
+		echo /tmp
+	fi
 }
 
 prefer() {
@@ -102,6 +116,7 @@ config_create() {
 		mqtt_username = @ingest
 		mqtt_password_file = $STATE/secrets/mqtt-ingest
 		share_group = $SHARE_GROUP
+		ring = $RING
 		client_id = @ingest
 		monitor = 127.0.0.1:$INGEST_MONITOR
 
@@ -233,5 +248,6 @@ stack_down() {
 	rm -f "$STATE/settings"
 	pg_remove
 	[ -z "${RUN_DIR:-}" ] || rm -rf -- "$RUN_DIR"
+	[ -z "${RING_DIR:-}" ] || rm -rf -- "$RING_DIR"
 	state_clear
 }

@@ -12,20 +12,15 @@ import http.client
 import json
 import os
 import re
-import shlex
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "ops" / "demo"
+from bench import ROOT, Failure, Late, Private, end_in_time, run, tell
+
 ROUNDS = 3
 CONNECTIONS = 4  # what api.connections is without a setting
 CLIENTS = 16  # connections of wrk
@@ -38,59 +33,13 @@ RSS_GOAL = 64
 LIMIT = 345  # seconds for all of it, but for removing it
 
 
-class Failure(Exception):
-    """Ends a case with a message."""
-
-
-class Late(Exception):
-    """The time for the whole run is over."""
-
-
-def tell(*words):
-    print("bench:", *words, file=sys.stderr, flush=True)
-
-
-def run(*words, environ=(), **options):
-    """A command in a session of its own, so that Ctrl-C reaches it through us alone. Returns its output."""
-    child = subprocess.Popen([str(word) for word in words], start_new_session=True, text=True, stdin=subprocess.DEVNULL,
-                             env={**os.environ, **dict(environ)}, **{"stdout": subprocess.PIPE, "stderr": sys.stderr, **options})
-    try:
-        said, _ = child.communicate()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-        child.wait()
-        raise
-    if child.returncode != 0:
-        raise Failure(f"{Path(words[0]).name} ended with status {child.returncode}: {' '.join((said or '').split())[-500:]}")
-    return said
-
-
-class Stack:
+class Stack(Private):
     """A private coldfleet, of which only PostgreSQL and coldfleet-api go on running once the fleet is filled in."""
-
-    def __init__(self):
-        self.dir = Path(tempfile.mkdtemp(prefix="coldfleet-bench-"))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *failure):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
-            signal.signal(number, signal.SIG_IGN)
-        tell("removing all of it")
-        subprocess.run([DEMO, "--dir", self.dir, "down"], stdout=subprocess.DEVNULL, start_new_session=True, check=False)
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def demo(self, *words):
-        run(DEMO, "--dir", self.dir, *words)
 
     def start(self, given):
         tell("building, then starting PostgreSQL and coldfleet-api")
-        self.demo("--detach", "--trackers", "0")
-        lines = (shlex.split(line)[1] for line in (self.dir / "env").read_text().splitlines() if line.startswith("export COLDFLEET_"))
-        self.env = dict(line.split("=", 1) for line in lines)
-        for part in ("ingest", "broker", "api"):
+        self.up()
+        for part in ("bridge", "signer", "ingest", "broker", "api"):
             self.demo("stop", part)
         tell(f"filling in {given.devices} devices and {given.readings} readings of one of them")
         run("psql", "-X", "-d", self.env["COLDFLEET_DB_OWNER"], "-v", f"devices={given.devices}", "-v", f"readings={given.readings}",
@@ -284,10 +233,6 @@ def number(least, most):
     return parse
 
 
-def late(*_):
-    raise Late(f"gave up after {LIMIT} seconds; fewer --devices and --readings take less")
-
-
 def main():
     parser = argparse.ArgumentParser(prog="ops/bench api", allow_abbrev=False)
     parser.add_argument("--devices", type=number(100, 5_000_000), default=1_000_000)
@@ -295,10 +240,7 @@ def main():
     parser.add_argument("--seconds", type=number(1, 15), default=5)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, lambda *_: sys.exit(130))
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(LIMIT)
+    end_in_time(LIMIT, "fewer --devices and --readings take less")
     load, results, whole = os.getloadavg()[0], [], False
     try:
         with Stack() as stack:

@@ -41,6 +41,22 @@ def test_bench_api_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_pa
 
 
 @pytest.mark.release_only
+def test_bench_command_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "command", "--trackers", "50", "--rounds", "1", "--commands", "5", "--telemetry", "200", "--json"],
+                         capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    results = {line["case"]: line for line in map(json.loads, run.stdout.splitlines())}
+    assert list(results) == ["fleet", "single"]
+    for line in results.values():
+        assert list(line) == ["bench", "case", "commands_per_s", "accept_ms", "trackers", "telemetry_per_s"]
+        assert line["trackers"] == 50 and line["commands_per_s"] > 0 and 0 < line["accept_ms"]["p50"] <= line["accept_ms"]["p99"]
+    assert 100 < results["single"]["telemetry_per_s"] < 300
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
 def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     folder = tmp_path / "bench"
     bench = subprocess.Popen([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "15"], start_new_session=True,
@@ -58,12 +74,12 @@ def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("words, status, complaint", [
     (["ingest"], 2, "ingest is not there yet"),
-    (["command"], 2, "command is not there yet"),
     (["query"], 2, "query is not there yet"),
     ([], 2, "expected a benchmark"),
-    (["everything"], 2, "expected a benchmark (api), got 'everything'"),
+    (["everything"], 2, "expected a benchmark (api, command), got 'everything'"),
     (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
     (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
+    (["command", "--trackers", "5"], 2, "5: expected a whole number from 10 to 100000"),
 ])
 def test_wrong_words_end_with_status_2_and_what_was_expected(words, status, complaint):
     run = subprocess.run([BENCH, *words], capture_output=True, text=True)

@@ -33,9 +33,9 @@ struct snapshot *snapshot_new(const char *text)
 	if (s == NULL || (s->text = strdup(text)) == NULL)
 		abort();
 	bool ok = number(&at, ':', &s->xmin) && number(&at, ':', &s->xmax) && s->xmin <= s->xmax;
-	while (ok && *at != '\0') {
-		ok = number(&at, strchr(at, ',') != NULL ? ',' : '\0', &s->xip[s->count]);
-		s->count += ok;
+	for (bool more = ok && *at != '\0'; ok && more; s->count++) {
+		more = strchr(at, ',') != NULL;
+		ok = number(&at, more ? ',' : '\0', &s->xip[s->count]);
 	}
 	if (!ok)
 		snapshot_free(&s);

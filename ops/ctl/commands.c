@@ -214,6 +214,13 @@ static const struct column audit_columns[] = {
 	{"OLD", "old", CELL_TEXT},         {"NEW", "new", CELL_TEXT},   {"REASON", "reason", CELL_TEXT},
 };
 
+static const struct option stream_options[] = {
+	{"device", OPTION_TEXT, TO_QUERY, "device", "SERIAL", "only of this device"},
+	{"group", OPTION_TEXT, TO_QUERY, "group", "NAME", "only of the devices in this group"},
+	{"type", OPTION_TEXT, TO_QUERY, "type", "TYPE,TYPE", "only of these types, such as device.lifecycle"},
+	{"count", OPTION_INT, TO_COMMAND, NULL, "N", "end after so many events"},
+};
+
 static const struct column token_columns[] = {
 	{"ID", "id", CELL_NUMBER},
 	{"NAME", "name", CELL_TEXT},
@@ -594,6 +601,13 @@ const struct command commands[] = {
 	 .path = "/v1/groups/{id}/members/{serial}",
 	 OPTIONS(why_options),
 	 .run = run_act},
+	{.name = "stream",
+	 .args = "",
+	 .help = "What happens, as it happens, until it is interrupted",
+	 .method = "GET",
+	 .path = "/v1/stream",
+	 OPTIONS(stream_options),
+	 .run = run_stream},
 	{.name = "fleet",
 	 .args = "",
 	 .help = "The fleet on one page: counts by state, model, firmware, battery, last heard",

@@ -58,6 +58,7 @@ bool run_fleet(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_token_create(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_readings(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_audit_verify(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_stream(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_health(struct ctl *ctl, const struct invocation *in, struct err *e);
 
 #endif

@@ -492,3 +492,55 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert "devices" in complete("dev") and "health" in complete("")
     assert complete("devices", "sh") == ["show"]
     assert "--from" in complete("readings", "S-1", "--f") and "ndjson" in complete("readings", "S-1", "--format", "")
+
+
+# The live stream
+
+
+def config_of(stack, serial, number):
+    stack.sql("SELECT fleet.announce('config', device_id, jsonb_build_object('version', %s::int, 'actor', E'o\033[31mps')) FROM fleet.device "
+              "WHERE serial = %s", [number, serial])
+
+
+@contextlib.contextmanager
+def streaming(stack, *words, **environ):
+    """coldfleetctl stream in the background, listening."""
+    before = stack.metrics("api")["coldfleet_api_stream_readers"]
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "COLDFLEET_API": stack.env["COLDFLEET_API"],
+           "COLDFLEET_TOKEN": stack.env["COLDFLEET_TOKEN_VIEWER"], **environ}
+    running = subprocess.Popen([CTL, "stream", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        wait_for(lambda: stack.metrics("api")["coldfleet_api_stream_readers"] > before, 20, "coldfleetctl to listen")
+        yield running
+    finally:
+        running.terminate()
+        running.communicate(timeout=20 * PATIENCE)
+
+
+def test_stream_is_a_line_an_event_for_people_and_an_object_a_line_for_scripts(stack):
+    with streaming(stack, "--device", "spare-02", "--type", "config") as people, \
+            streaming(stack, "--device", "spare-02", "--type", "config", "--json", "--count", "1") as script:
+        config_of(stack, "spare-02", 7)
+        line = people.stdout.readline()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  config +spare-02 .* version=7.*\n", line) and "\033" not in line
+        event = json.loads(script.stdout.readline())
+        assert (event["type"], event["device"], event["body"]["version"]) == ("config", "spare-02", 7)
+        assert script.wait(20 * PATIENCE) == 0
+
+
+def test_stream_that_breaks_is_taken_up_again_after_the_last_event(stack):
+    with relay(api_port(stack), lambda n: 3000 if n < 4 else None) as (port, seen):
+        with streaming(stack, "--device", "spare-03", "--type", "config", "--json", COLDFLEET_API=f"http://127.0.0.1:{port}") as running:
+            for n in range(40):
+                config_of(stack, "spare-03", n)
+            got = [json.loads(running.stdout.readline())["body"]["version"] for _ in range(40)]
+            assert got == list(range(40)) and len(seen) > 2
+
+
+def test_stream_ends_with_a_status_when_it_may_not_go_on(stack, ctl):
+    ctl("stream", token="cf_unknown", status=NOT_ALLOWED)
+    ctl("stream", "--device", "nobody", status=NOT_FOUND)
+    ctl("stream", "--count", "0", status=USAGE)
+    ctl("stream", status=UNREACHABLE, COLDFLEET_API=f"http://127.0.0.1:{free_port()}")
+    done = ctl("stream", "--type", "weather", status=FAILED)
+    assert "device.state" in done.stderr

@@ -5,7 +5,7 @@
  * over them rest on. No allocation; the reader points into the bytes that it was given.
  *
  * Not libcbor: its decoders take any well-formed CBOR, so each rule would be a check on top, or a second encoding to
- * compare with; but 0.8.0 writes 2,026 of the half floats as other ones. Measured on a payload of 180 bytes: this pass
+ * compare with; but 0.8.0 writes 2,026 of the half floats as other ones. Measured on a payload of 136 bytes: this pass
  * 0.6 us, libcbor decoding 2.5 us, decoding and encoding 5.4 us. tests/fuzz/fuzz_cbor.c compares the two. */
 #ifndef COLDFLEET_CORE_CBOR_H
 #define COLDFLEET_CORE_CBOR_H

@@ -204,6 +204,7 @@ static bool refuse(const struct scan *s, size_t at, const char *what)
 /* Without any check of its form. False: cut off, or a length that does not exist. */
 static bool read_head(const uint8_t *p, size_t left, struct head *h)
 {
+	*h = (struct head){.size = 0};
 	if (left == 0)
 		return false;
 	*h = (struct head){.major = p[0] >> 5, .info = p[0] & 0x1f, .n = p[0] & 0x1f, .size = 1};

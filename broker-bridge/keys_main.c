@@ -108,7 +108,7 @@ static int trust(char **words)
 {
 	struct err e = {0};
 	uint8_t bytes[TRUST_BYTES_MAX];
-	int64_t version;
+	int64_t version = 0;
 	size_t len;
 	if (!read_version(words[0], &version, &e))
 		return fail(&e);

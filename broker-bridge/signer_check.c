@@ -230,7 +230,7 @@ static bool judge(const struct sign_order *order, const struct sign_targets *tar
 bool signer_check(const struct sign_order *order, const struct sign_targets *targets, const char *issuer, int64_t now,
 		  struct sign_draft *draft, struct err *e)
 {
-	const struct command_operation *operation;
+	const struct command_operation *operation = NULL;
 	if (order->serial == NULL || order->operation == NULL || order->arguments == NULL ||
 	    order->requested_by == NULL)
 		return err_set(e, ERR_INVALID, "the command is incomplete");

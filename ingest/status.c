@@ -152,7 +152,7 @@ static bool check_slots(json_t *v, const char *path, struct err *e)
 			       path, SLOTS_MAX, json_is_object(v) ? "another number of them" : got(v));
 	json_object_foreach(v, name, value)
 	{
-		char inner[PATH_MAX_LEN];
+		char inner[PATH_MAX_LEN + 48];
 		if (!check_name(name, path, e))
 			return false;
 		snprintf(inner, sizeof(inner), "%s.%.40s", path, name);

@@ -293,6 +293,7 @@ BEGIN
 	IF (body ->> 'expires_at')::timestamptz <= now() THEN
 		RAISE EXCEPTION 'expires_at: expected a time that is still to come' USING ERRCODE = 'CF422';
 	END IF;
+	PERFORM api.because(body ->> 'reason');
 	secret := fleet.create_token(body ->> 'name', body ->> 'role', (body ->> 'expires_at')::timestamptz);
 	UPDATE fleet.token AS t SET groups = its_groups, created_by = current_setting('coldfleet.actor'),
 		created_why = body ->> 'reason'
@@ -316,6 +317,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM api.because(reason);
 	UPDATE fleet.token AS t SET revoked_at = coalesce(t.revoked_at, now()),
 		revoked_by = CASE WHEN t.revoked_at IS NULL THEN current_setting('coldfleet.actor') ELSE t.revoked_by END,
 		revoked_why = CASE WHEN t.revoked_at IS NULL THEN reason ELSE t.revoked_why END

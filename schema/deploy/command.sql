@@ -455,11 +455,17 @@ BEGIN
 	INSERT INTO command.history (command_id, device_id, from_state, to_state, generation, who, detail)
 	SELECT n.command_id, n.device_id, o.state, n.state, n.generation, coalesce(fleet.setting('actor'), its_program), n.detail
 	FROM was AS o JOIN became AS n USING (command_id) WHERE o.state <> n.state OR o.sends < n.sends;
+	-- Listeners are told what somebody did or a device said; a signature tells them nothing.
+	INSERT INTO fleet.event (type, device_id, body)
+	SELECT 'command', n.device_id, jsonb_build_object('id', n.command_id, 'request_id', n.request_id, 'operation', n.operation,
+		'state', n.state, 'was', o.state, 'late', n.late, 'detail', n.detail)
+	FROM was AS o JOIN became AS n USING (command_id) WHERE o.state <> n.state AND n.state <> 'signed';
 	RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION command.transit() IS
-	'Trigger: holds changes of state against command.transition_rule, refuses those that are not in it (23000), and writes the history.';
+	'Trigger: holds changes of state against command.transition_rule, refuses those that are not in it (23000), writes the history, and '
+	'tells listeners.';
 
 CREATE FUNCTION command.begun() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -485,6 +491,10 @@ BEGIN
 	END LOOP;
 	INSERT INTO command.history (command_id, device_id, from_state, to_state, generation, who, detail)
 	SELECT n.command_id, n.device_id, 'requested', n.state, n.generation, coalesce(fleet.setting('actor'), its_program), n.detail
+	FROM became AS n;
+	INSERT INTO fleet.event (type, device_id, body)
+	SELECT 'command', n.device_id, jsonb_build_object('id', n.command_id, 'request_id', n.request_id, 'operation', n.operation,
+		'state', n.state, 'was', NULL, 'late', false, 'detail', NULL)
 	FROM became AS n;
 	RETURN NULL;
 END
@@ -527,6 +537,8 @@ ALTER TABLE command.request ENABLE ROW LEVEL SECURITY;
 CREATE POLICY scope ON command.request TO coldfleet_api_definer USING ((SELECT fleet.scope_all()) OR EXISTS (
 	SELECT FROM command.target AS t WHERE t.request_id = request.request_id)) WITH CHECK (true);
 CREATE POLICY everything ON command.request TO coldfleet_bridge, coldfleet_signer, coldfleet_analyst USING (true);
+
+INSERT INTO fleet.event_type (type, meaning) VALUES ('command', 'A command to a device was made or stands elsewhere in its life.');
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA command FROM PUBLIC;
 GRANT USAGE ON SCHEMA command TO coldfleet_bridge, coldfleet_signer, coldfleet_analyst, coldfleet_api_definer;

@@ -65,6 +65,14 @@ COMMENT ON FUNCTION command.advance(int[]) IS
 	'Puts the first queued command of each of these devices to the front where nobody is, or where a less urgent one is, which then gives '
 	'way with its signature. Whoever calls holds the devices.';
 
+CREATE FUNCTION command.named(ids uuid[]) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE cardinality(ids) WHEN 1 THEN ids[1]::text ELSE cardinality(ids) || ' commands' END
+$$;
+COMMENT ON FUNCTION command.named(uuid[]) IS 'What the audit trail calls these commands: the number of one, how many otherwise.';
+
 CREATE FUNCTION command.take_to_sign(max int)
 RETURNS TABLE (command_id uuid, generation int, serial text, epoch bigint, counter bigint, class int, operation text, arguments jsonb,
 	issued_at timestamptz, not_before timestamptz, expires_at timestamptz, requested_by text, canonical bytea, request_sha256 bytea,
@@ -136,14 +144,18 @@ BEGIN
 	UPDATE command.command AS c SET state = 'signed', place = 'ready', retry_at = now(), since = now()
 	FROM unnest(done) AS u WHERE c.command_id = u;
 	IF cardinality(done) > 0 THEN
-		PERFORM pg_notify('command_send', '');
+		PERFORM pg_notify('command_send', ''), audit.record('signed', 'command', command.named(done), NULL, NULL,
+			-- As words, for objects cost six times as much to write.
+			jsonb_build_object('kid', encode(kid, 'hex'), 'signed', ARRAY(SELECT concat_ws(' ', u.id, encode(sha256(u.message), 'hex'))
+				FROM unnest(command_ids, messages) AS u (id, message) WHERE u.id IN (SELECT unnest(done)))));
 	END IF;
 	RETURN QUERY SELECT u, u IN (SELECT unnest(done)) FROM unnest(command_ids) AS u;
 END
 $$;
 COMMENT ON FUNCTION command.store_signed(uuid[], int[], bytea[], bytea) IS
 	'Keeps the signed bytes of commands that were taken; stored is false for one that was given back, ended or taken again since: its '
-	'bytes are void and kept nowhere. kid: key id of the key that signed them all, 8 bytes.';
+	'bytes are void and kept nowhere. kid: key id of the key that signed them all, 8 bytes. The audit trail has one entry a call, with "id '
+	'SHA-256" of each.';
 
 CREATE FUNCTION command.refuse_to_sign(command_ids uuid[], generations int[], reasons text[])
 RETURNS TABLE (command_id uuid, refused boolean)
@@ -166,7 +178,10 @@ BEGIN
 		FROM due WHERE c.command_id = due.id
 		RETURNING c.command_id)
 	SELECT coalesce(array_agg(ended.command_id), '{}') INTO done FROM ended;
-	PERFORM command.advance(devices);
+	PERFORM command.advance(devices), audit.record_all((SELECT coalesce(jsonb_agg(jsonb_build_object('action', 'refused', 'kind', 'command',
+			'id', c.command_id, 'device_id', c.device_id, 'old', '{"state": "approved"}'::jsonb, 'new', '{"state": "refused"}'::jsonb,
+			'reason', c.detail)), '[]')
+		FROM unnest(done) AS u JOIN command.command AS c ON c.command_id = u));
 	RETURN QUERY SELECT u, u IN (SELECT unnest(done)) FROM unnest(command_ids) AS u;
 END
 $$;
@@ -372,6 +387,10 @@ BEGIN
 		switched = CASE WHEN u.how = 'succeeded' AND c.operation IN ('disable', 'enable') THEN c.counter END
 	FROM unnest(ended, ended_how, ended_why) AS u (id, how, why) WHERE c.command_id = u.id;
 	PERFORM command.switch_devices(ended);
+	PERFORM audit.record('replied', 'command', command.named(command_ids), NULL, NULL, jsonb_build_object('replies', ARRAY(
+		SELECT concat_ws(' ', u.id, u.status, u.verdict, encode(sha256(u.raw), 'hex'))
+		FROM unnest(command_ids, statuses, judged.verdicts, raws) AS u (id, status, verdict, raw))))
+	WHERE cardinality(command_ids) > 0;
 	IF freed THEN
 		PERFORM command.advance(devices);
 	END IF;
@@ -454,7 +473,10 @@ BEGIN
 		WHEN 'sent' THEN 'sent, and no reply came: whether it acted is unknown until a late reply' ELSE 'never sent' END
 	WHERE c.request_id = request AND c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.expires_at <= now()
 		AND (c.state <> 'accepted' OR greatest(c.expires_at, c.since) + patience <= now());
-	PERFORM command.advance(devices);
+	IF FOUND THEN
+		PERFORM command.advance(devices), audit.record('expired', 'command request', request::text, NULL, NULL,
+			jsonb_build_object('devices', cardinality(devices)));
+	END IF;
 	UPDATE command.request AS q SET open = false, releasing = false WHERE q.request_id = request
 		AND NOT EXISTS (SELECT FROM command.command AS c WHERE c.request_id = request AND c.place IS NOT NULL);
 END

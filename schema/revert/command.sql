@@ -2,6 +2,7 @@
 -- Drops its functions, tables and the schema, by name.
 BEGIN;
 
+DELETE FROM fleet.event_type WHERE type = 'command';
 DROP TABLE command.transition_rule, command.reply, command.history, command.message, command.command, command.device, command.approval,
 	command.target, command.request, command.operation, command.setting;
 DROP SEQUENCE command.counter;

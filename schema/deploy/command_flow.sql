@@ -258,13 +258,13 @@ DECLARE
 	others uuid[];
 BEGIN
 	PERFORM command.hold(devices);
+	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation)
+		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
+		WHERE c.generation = u.generation AND c.state = 'sent' AND c.sends = 1);
 	-- An earlier sending may have arrived: it stays sent.
 	UPDATE command.command AS c SET sends = c.sends - 1
 	FROM unnest(command_ids, generations) AS u (id, generation)
 	WHERE c.command_id = u.id AND c.generation = u.generation AND c.state = 'sent' AND c.sends > 1;
-	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation)
-		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
-		WHERE c.generation = u.generation AND c.state = 'sent' AND c.sends = 1);
 	-- Of those that come back and the one that went to the front meanwhile, the first waits and the others are signed anew.
 	first := ARRAY(SELECT h.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
 		SELECT c.command_id FROM command.command AS c WHERE c.device_id = d AND c.place IS NOT NULL

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Asks the database for one piece of work after the other, and rests when there is none. Several processes may do so:
- * the database hands each piece to one of them. */
+ * the database hands each piece to one of them. Before each piece, in a transaction of its own, the lists of the fleet
+ * are swept on; the database does so once a second, however often it is asked. */
 #include "api/worker.h"
 
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct worker {
 	bool again; /* the last piece said that there may be more */
 };
 
-static const struct statement *const statements[] = {&stmt_api_work};
+static const struct statement *const statements[] = {&stmt_api_sweep, &stmt_api_work};
 
 static void rest(struct worker *w, time_t seconds)
 {
@@ -50,7 +51,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	const struct db_params none = {0};
 	(void)fd, (void)what;
 	/* Not up: the connection comes back with an event. Half sent: it is dropped, and comes back. */
-	if (db_up(w->db) && db_query(w->db, &stmt_api_work, &none, on_result, w) && !db_commit(w->db, on_commit, w))
+	if (db_up(w->db) && !(db_query(w->db, &stmt_api_sweep, &none, NULL, NULL) && db_commit(w->db, NULL, NULL) &&
+			      db_query(w->db, &stmt_api_work, &none, on_result, w) && db_commit(w->db, on_commit, w)))
 		db_drop(w->db, "a piece of work could not be sent whole");
 }
 

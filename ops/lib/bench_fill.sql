@@ -11,7 +11,7 @@ SELECT setseed(0.5) \g /dev/null
 CREATE TEMPORARY TABLE later AS
 SELECT format('DROP INDEX %s', indexrelid::regclass) AS away, pg_get_indexdef(indexrelid) AS back
 FROM pg_index AS i
-WHERE indrelid IN ('fleet.device'::regclass, 'telemetry.device_state'::regclass)
+WHERE indrelid IN ('fleet.device'::regclass, 'telemetry.device_state'::regclass, 'fleet.listing'::regclass)
 	AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 UNION ALL
 SELECT format('ALTER TABLE fleet.device DROP CONSTRAINT %I', conname),
@@ -37,6 +37,9 @@ SELECT device_id, 1000, at, at, at, at, at, at, at, 36 + 24 * random(), -10 + 40
 FROM (SELECT device_id, now() - CASE WHEN device_id % 10 = 0 THEN interval '10 days' ELSE interval '1 hour' END * random() AS at
       FROM fleet.device WHERE serial LIKE 'bench-%') AS heard;
 
+\echo '  the list of them'
+SELECT fleet.fill_listing() \g /dev/null
+
 \echo '  indexes'
 SELECT back FROM later \gexec
 
@@ -55,5 +58,5 @@ FROM (SELECT device_id FROM fleet.device WHERE serial LIKE 'bench-%' AND serial 
 -- Only what is known to be on disk is marked as visible to all.
 RESET synchronous_commit;
 CHECKPOINT;
-VACUUM (ANALYZE) fleet.device, telemetry.device_state, telemetry.reading, fleet.model;
+VACUUM (ANALYZE) fleet.device, fleet.listing, telemetry.device_state, telemetry.reading, fleet.model;
 CHECKPOINT;

@@ -27,9 +27,6 @@ ALTER TABLE fleet.device
 	ADD COLUMN tags text[] COLLATE "C" NOT NULL DEFAULT '{}' CHECK (fleet.tags_valid(tags));
 COMMENT ON COLUMN fleet.device.firmware IS 'Firmware version of the tracker''s own controller; empty: unknown.';
 COMMENT ON COLUMN fleet.device.tags IS 'Words that people put on it, sorted by bytes, none twice; fleet.device_tag finds devices by them.';
--- One index for three filters, alone and together: there are few states and models, so one that is not asked for is all.
-CREATE INDEX device_kind ON fleet.device (state, model_id, firmware);
-DROP INDEX fleet.device_model;
 
 -- The index of tags by plain equality, and not GIN on the array: array operators are not leakproof, so under row-level
 -- security they could not use their index.
@@ -334,27 +331,6 @@ COMMENT ON COLUMN fleet.summary.body IS 'The counts.';
 COMMENT ON COLUMN fleet.summary.taken_at IS 'When they were taken.';
 COMMENT ON COLUMN fleet.summary.took IS 'How long that took.';
 COMMENT ON COLUMN fleet.summary.asked_at IS 'When somebody last asked, to the minute.';
-
--- What devices are sorted and searched by, in steps so coarse that a reading seldom changes them: an update that changes
--- no indexed column stays on its page and touches no index.
-ALTER TABLE telemetry.device_state
-	ADD COLUMN heard_minute timestamptz NOT NULL GENERATED ALWAYS AS (coalesce(
-		date_bin('1 minute', received_at, timestamptz '2000-01-01 00:00Z'), '-infinity')) STORED,
-	ADD COLUMN battery_step smallint NOT NULL GENERATED ALWAYS AS (CASE WHEN battery_pct IS NULL THEN 32767
-		ELSE greatest(-1, least(101, floor(battery_pct))) END) STORED,
-	ADD COLUMN cell int GENERATED ALWAYS AS (CASE WHEN latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180
-		THEN floor((latitude + 90) * 5)::int * 2000 + floor((longitude + 180) * 5)::int END) STORED;
-CREATE INDEX device_state_heard ON telemetry.device_state (heard_minute, device_id);
-CREATE INDEX device_state_battery ON telemetry.device_state (battery_step, device_id);
-CREATE INDEX device_state_cell ON telemetry.device_state (cell);
-COMMENT ON TABLE telemetry.device_state IS
-	'The latest of each channel of a device, one row a device. A value is kept with the time at which it was measured; the newer one '
-	'wins, of two at the same time the greater one, so the order of arrival does not matter. No measured column is indexed, only steps '
-	'of some, and a page keeps room: most updates then touch no index.';
-COMMENT ON COLUMN telemetry.device_state.heard_minute IS 'The minute of received_at; -infinity: never heard.';
-COMMENT ON COLUMN telemetry.device_state.battery_step IS 'Whole percents of battery_pct, -1 to 101; 32767: not told.';
-COMMENT ON COLUMN telemetry.device_state.cell IS
-	'The position''s square of 0.2 by 0.2 degrees: rows of latitude from the south pole times 2000, plus columns from 180 west.';
 
 DO $$
 BEGIN

@@ -2,11 +2,6 @@
 -- Drops what was added by name, so that an object it does not know stops the revert.
 BEGIN;
 
-ALTER TABLE telemetry.device_state DROP COLUMN cell, DROP COLUMN battery_step, DROP COLUMN heard_minute;
-COMMENT ON TABLE telemetry.device_state IS
-	'The latest of each channel of a device, one row a device. A value is kept with the time at which it was measured; the newer one '
-	'wins, of two at the same time the greater one, so the order of arrival does not matter. Only the primary key is indexed, and a '
-	'page keeps room: an update then touches no index.';
 DROP TABLE fleet.summary, fleet.operation_row, fleet.operation;
 DROP TRIGGER keep_first ON fleet.device;
 DROP TRIGGER keep_first ON fleet.module;
@@ -31,9 +26,6 @@ DROP FUNCTION fleet.keep_first();
 DROP FUNCTION fleet.setting(text);
 DROP FUNCTION fleet.device_retagged();
 DROP FUNCTION fleet.device_tagged();
-CREATE INDEX device_model ON fleet.device (model_id);
-ALTER INDEX fleet.device_model OWNER TO coldfleet_owner;
-DROP INDEX fleet.device_kind;
 ALTER TABLE fleet.device DROP COLUMN tags, DROP COLUMN firmware;
 DROP FUNCTION fleet.tags_valid(text[]);
 ALTER TABLE fleet.sim ALTER COLUMN iccid TYPE text COLLATE "default";

@@ -2,7 +2,7 @@
 -- Tags, groups, configuration and history as tables: what they keep, what they refuse, and the steps of latest state.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(24);
+SELECT plan(18);
 
 SELECT fleet.register_device('res-1', 'Maker', 'R1', 'A', '490154203237518', '8949000000000000001') AS device \gset
 SELECT set_config('coldfleet.actor', 'anna', true), set_config('coldfleet.reason', 'spring cleaning', true),
@@ -55,20 +55,6 @@ SELECT is((SELECT count(*) FROM fleet.history WHERE object = 'group_member' AND 
 DELETE FROM fleet.device_group WHERE group_id = :north;
 SELECT is((SELECT count(*) FROM fleet.history WHERE object = 'group_member' AND device_id = :device AND old = to_jsonb(:device)),
 	1::bigint, 'test_the_end_of_a_group_is_in_the_history_of_its_members');
-
--- Steps of latest state
-
-SELECT is((SELECT (heard_minute, battery_step, cell)::text FROM telemetry.device_state WHERE device_id = :device),
-	'(-infinity,32767,)', 'test_a_device_that_was_never_heard_has_steps_that_say_so');
-UPDATE telemetry.device_state SET received_at = '2026-11-22 08:00:59.9Z', battery_pct = 19.99, latitude = 52.51, longitude = -0.01
-WHERE device_id = :device;
-SELECT is((SELECT (heard_minute = '2026-11-22 08:00Z', battery_step, cell)::text FROM telemetry.device_state WHERE device_id = :device),
-	'(t,19,1424899)', 'test_steps_are_rounded_down');
-UPDATE telemetry.device_state SET battery_pct = value, latitude = value, longitude = value FROM unnest(ARRAY[1e30, -1e30]) AS value
-WHERE device_id = :device;
-SELECT lives_ok(format('UPDATE telemetry.device_state SET battery_pct = %L, latitude = %L, longitude = %L WHERE device_id = %s',
-	value, value, value, :device), 'test_no_value_of_a_channel_stops_a_batch: ' || value)
-FROM unnest(ARRAY['1e30', '-1e30', 'NaN', 'Infinity']) AS value;
 
 SELECT * FROM finish();
 ROLLBACK;

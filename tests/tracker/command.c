@@ -15,19 +15,9 @@
 
 #include "core/log.h"
 #include "tests/tracker/acts.h"
+#include "tests/tracker/replies.h"
 
-#define REPLIES_MAX   48 /* more than outcomes and pending commands together */
-#define SHA256_HEX    65
-#define LATE_INTERVAL 0.01 /* seconds, between two looks at replies that are held back */
-
-struct reply_job {
-	uint8_t *bytes; /* owned */
-	size_t len;
-	int mid;    /* 0: not on its way */
-	double due; /* seconds of the monotonic clock */
-	bool final;
-	uint8_t id[COMMAND_ID_BYTES];
-};
+#define SHA256_HEX 65
 
 struct work {
 	struct commander *commander; /* NULL: free */
@@ -42,11 +32,8 @@ struct commander {
 	const struct command_faults *faults;
 	const struct command_hooks *hooks;
 	void *arg;
-	bool up;
 	struct work works[MCU_PENDING];
-	struct reply_job replies[REPLIES_MAX]; /* in order */
-	size_t reply_count;
-	struct event *late;  /* sends replies that were held back */
+	struct replies *replies;
 	struct event *until; /* a disable with an end */
 	uint64_t chance;
 	struct command_counts counts;
@@ -123,34 +110,6 @@ enum command_verdict command_judge(struct mcu *m, const char *serial, int64_t no
 
 /* ---- replies ---- */
 
-static void drop_reply(struct commander *c, size_t at)
-{
-	free(c->replies[at].bytes);
-	c->reply_count--;
-	memmove(&c->replies[at], &c->replies[at + 1], (c->reply_count - at) * sizeof(c->replies[0]));
-}
-
-static void flush(struct commander *c)
-{
-	double now = seconds(CLOCK_MONOTONIC);
-	bool held = false;
-	for (size_t i = 0; i < c->reply_count && c->up; i++) {
-		struct reply_job *job = &c->replies[i];
-		held |= job->mid == 0 && job->due > now;
-		if (job->mid == 0 && job->due <= now && !c->hooks->publish(job->bytes, job->len, &job->mid, c->arg))
-			job->mid = 0;
-	}
-	if (held && !evtimer_pending(c->late, NULL))
-		arm(c->late, LATE_INTERVAL);
-}
-
-static void on_late(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	flush(arg);
-}
-
 /* xorshift64*: the same misbehaviour at every run. */
 static bool dropped(struct commander *c)
 {
@@ -160,8 +119,9 @@ static bool dropped(struct commander *c)
 	return (double)(c->chance * UINT64_C(2685821657736338717) >> 11) / 9007199254740992.0 < c->faults->drop_replies;
 }
 
-static void told(struct commander *c, const uint8_t id[COMMAND_ID_BYTES])
+static void told(const uint8_t id[COMMAND_ID_BYTES], void *arg)
 {
+	struct commander *c = arg;
 	struct mcu_outcome *o = mcu_find_outcome(c->mcu, id);
 	struct err e;
 	if (o == NULL || o->told)
@@ -170,33 +130,13 @@ static void told(struct commander *c, const uint8_t id[COMMAND_ID_BYTES])
 	must_keep(mcu_save(c->mcu, &e), c, &e);
 }
 
-/* The oldest goes when there is no room: what matters of it is in the outcomes. */
 static void queue_reply(struct commander *c, const struct command_reply *r, double delay)
 {
-	uint8_t bytes[COMMAND_REPLY_MAX];
-	bool final = r->status != COMMAND_ACCEPTED;
-	size_t len;
 	struct err e;
-	if (!command_reply_encode(r, bytes, sizeof(bytes), &len, &e)) {
+	if (dropped(c))
+		told(r->id, c);
+	else if (!replies_put(c->replies, r, delay, &e))
 		log_error(c->serial, "reply: %s", e.detail);
-		return;
-	}
-	if (dropped(c)) {
-		told(c, r->id);
-		return;
-	}
-	if (c->reply_count == REPLIES_MAX)
-		drop_reply(c, 0);
-	struct reply_job *job = &c->replies[c->reply_count++];
-	*job = (struct reply_job){.bytes = malloc(len),
-				  .len = len,
-				  .due = delay > 0 ? seconds(CLOCK_MONOTONIC) + delay : 0,
-				  .final = final};
-	if (job->bytes == NULL)
-		abort();
-	memcpy(job->bytes, bytes, len);
-	memcpy(job->id, r->id, sizeof(job->id));
-	flush(c);
 }
 
 static struct command_reply new_reply(const struct commander *c, int64_t status, int64_t generation)
@@ -428,34 +368,22 @@ void commander_take(struct commander *c, const void *bytes, size_t len, const vo
 
 void commander_up(struct commander *c)
 {
-	c->up = true;
-	flush(c);
+	replies_up(c->replies);
 }
 
 void commander_down(struct commander *c)
 {
-	c->up = false;
-	for (size_t i = 0; i < c->reply_count; i++)
-		c->replies[i].mid = 0;
+	replies_down(c->replies);
 }
 
 bool commander_published(struct commander *c, int mid)
 {
-	for (size_t i = 0; i < c->reply_count; i++) {
-		struct reply_job job = c->replies[i];
-		if (job.mid != mid)
-			continue;
-		drop_reply(c, i);
-		if (job.final)
-			told(c, job.id);
-		return true;
-	}
-	return false;
+	return replies_published(c->replies, mid);
 }
 
 bool commander_idle(const struct commander *c)
 {
-	return c->reply_count == 0 && mcu_state(c->mcu)->pending_count == 0;
+	return replies_empty(c->replies) && mcu_state(c->mcu)->pending_count == 0;
 }
 
 const struct command_counts *commander_counts(const struct commander *c)
@@ -509,10 +437,10 @@ struct commander *commander_new(struct event_base *base, const char *serial, str
 	c->chance = UINT64_C(0x9e3779b97f4a7c15);
 	for (const char *p = serial; *p != '\0'; p++)
 		c->chance = (c->chance ^ (unsigned char)*p) * UINT64_C(1099511628211);
-	c->late = evtimer_new(base, on_late, c);
 	c->until = evtimer_new(base, on_until, c);
-	if (c->late == NULL || c->until == NULL)
+	if (c->until == NULL)
 		abort();
+	c->replies = replies_new(base, (struct replies_calls){hooks->publish, told, arg, c});
 	resume(c);
 	return c;
 }
@@ -524,9 +452,7 @@ void commander_free(struct commander **c)
 	for (size_t i = 0; i < MCU_PENDING; i++)
 		if ((*c)->works[i].commander != NULL)
 			event_free((*c)->works[i].timer);
-	while ((*c)->reply_count > 0)
-		drop_reply(*c, 0);
-	event_free((*c)->late);
+	replies_free(&(*c)->replies);
 	event_free((*c)->until);
 	free(*c);
 	*c = NULL;

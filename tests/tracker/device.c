@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * States: DOWN -> SUBSCRIBING -> ASKING (only while the epoch is unknown) -> SENDING, and DOWN from each. */
-#include "tests/tracker/device.h"
+#include "tests/tracker/device_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "broker-bridge/topic.h"
 #include "core/log.h"
-#include "tests/tracker/epoch.h"
 #include "tests/tracker/receipt.h"
 #include "tests/tracker/status.h"
 
@@ -19,37 +16,7 @@
 #define LOST_AGAIN INT64_C(2000000) /* microseconds between two reports of lost samples */
 #define WINDOW_MAX 1000
 
-enum device_state { DEV_DOWN, DEV_SUBSCRIBING, DEV_ASKING, DEV_SENDING, DEV_STATES };
 static const char *const state_names[DEV_STATES] = {"DOWN", "SUBSCRIBING", "ASKING", "SENDING"};
-
-struct flight {
-	int mid; /* 0: free */
-	struct job job;
-};
-
-struct device {
-	struct device_options o;
-	char serial[TOPIC_SERIAL_MAX + 1];
-	char telemetry[TOPIC_MAX], receipt[TOPIC_MAX], command[TOPIC_MAX], status[TOPIC_MAX], reply[TOPIC_MAX];
-	int64_t started; /* of the monotonic clock */
-	struct mqtt *mqtt;
-	struct flash *flash;
-	struct commander *commander; /* NULL: without a controller */
-	struct event *timer;         /* asks for a receipt */
-	device_cb *cb;
-	void *arg;
-	enum device_state state;
-	unsigned subscribed;
-	bool clock_told;
-	int32_t unqueued; /* number of the first sample that is in no job yet */
-	struct jobs jobs;
-	struct flight *flights;
-	size_t flight_count;
-	struct epoch_search search;
-	double ask_wait;
-	int64_t lost_told;
-	struct device_counts counts;
-};
 
 /* One thread: the message being built is only needed until mqtt_publish() has copied it. */
 static uint8_t buffer[ENCODE_MAX];
@@ -62,7 +29,7 @@ static void *must(void *memory)
 	return memory;
 }
 
-static int64_t clock_us(clockid_t id)
+int64_t device_clock_us(clockid_t id)
 {
 	struct timespec now;
 
@@ -86,18 +53,12 @@ static void arm(struct device *d, double seconds)
 		evtimer_add(d->timer, &tv);
 }
 
+void device_ask_later(struct device *d)
+{
+	arm(d, d->ask_wait);
+}
+
 /* ---- sending ---- */
-
-/* A disabled tracker sends no telemetry: not samples, not questions. */
-static bool speaks(const struct device *d)
-{
-	return d->o.mcu == NULL || mcu_speaks(d->o.mcu);
-}
-
-static bool knows_time(const struct device *d)
-{
-	return d->o.faults == NULL || !d->o.faults->no_clock;
-}
 
 static bool publish(struct device *d, struct message *m, size_t *taken, int *mid)
 {
@@ -108,9 +69,9 @@ static bool publish(struct device *d, struct message *m, size_t *taken, int *mid
 				 .content_type = encoding_content_type(d->o.encoding),
 				 .response_topic = d->receipt};
 
-	if (!speaks(d))
+	if (!device_speaks(d))
 		return false;
-	m->clock = d->clock_told ? -1 : (double)clock_us(CLOCK_REALTIME) / 1e6;
+	m->clock = d->clock_told ? -1 : (double)device_clock_us(CLOCK_REALTIME) / 1e6;
 	p.payload_len = encode_message(d->o.encoding, m, buffer, taken);
 	if (!mqtt_publish(d->mqtt, &p, mid, &e)) {
 		log_debug(d->serial, "publish: %s", e.detail);
@@ -118,25 +79,6 @@ static bool publish(struct device *d, struct message *m, size_t *taken, int *mid
 	}
 	d->clock_told = true;
 	return true;
-}
-
-void device_tell_status(struct device *d)
-{
-	char text[STATUS_BYTES];
-	struct err e;
-	const struct report r = {.serial = d->serial,
-				 .mcu = d->o.mcu != NULL ? mcu_state(d->o.mcu) : NULL,
-				 .uptime = (double)(clock_us(CLOCK_MONOTONIC) - d->started) / 1e6,
-				 .clock = knows_time(d) ? clock_us(CLOCK_REALTIME) : -1};
-	struct mqtt_publish p = {.topic = d->status, .payload = text, .qos = 1, .content_type = "application/json"};
-
-	if (r.mcu == NULL || !device_up(d))
-		return; /* the next connection tells it */
-	p.payload_len = status_write(&r, text);
-	if (mqtt_publish(d->mqtt, &p, NULL, &e))
-		d->counts.statuses++;
-	else
-		log_debug(d->serial, "status: %s", e.detail);
 }
 
 /* A pack without samples: asks for a receipt of `epoch`, and says what is lost. */
@@ -205,9 +147,9 @@ static bool send_job(struct device *d, struct job job)
 	return true;
 }
 
-static void pump(struct device *d)
+void device_pump(struct device *d)
 {
-	while (d->state == DEV_SENDING && speaks(d) && d->flight_count < d->o.window && d->jobs.count > 0)
+	while (d->state == DEV_SENDING && device_speaks(d) && d->flight_count < d->o.window && d->jobs.count > 0)
 		if (!send_job(d, jobs_pop(&d->jobs)))
 			break;
 }
@@ -222,7 +164,7 @@ void device_send(struct device *d, struct range samples, enum job_kind kind)
 	if (d->unqueued <= samples.last && kind == JOB_NEW)
 		d->unqueued = samples.last + 1;
 	jobs_push(&d->jobs, (struct job){samples, kind});
-	pump(d);
+	device_pump(d);
 }
 
 static void queue_packs(struct device *d, size_t size, size_t least)
@@ -259,7 +201,7 @@ static bool overdue(const struct device *d, const struct sample *s, const struct
 
 static void resend(struct device *d, const struct receipt *r)
 {
-	int64_t now = clock_us(CLOCK_MONOTONIC);
+	int64_t now = device_clock_us(CLOCK_MONOTONIC);
 	struct range run = {0, -1};
 
 	for (int32_t seq = flash_first(d->flash); seq < flash_next(d->flash); seq++) {
@@ -285,7 +227,7 @@ static void tell_lost(struct device *d, const struct receipt *r)
 {
 	struct range lost[LOST_MAX];
 	size_t n = flash_lost(d->flash, r, lost);
-	int64_t now = clock_us(CLOCK_MONOTONIC);
+	int64_t now = device_clock_us(CLOCK_MONOTONIC);
 
 	if (n == 0 || now - d->lost_told < LOST_AGAIN)
 		return;
@@ -317,7 +259,7 @@ static void answer_epoch(struct device *d, const struct receipt *r)
 	evtimer_del(d->timer);
 	d->ask_wait = ASK_FIRST;
 	enter(d, DEV_SENDING);
-	pump(d);
+	device_pump(d);
 }
 
 static void take_receipt(struct device *d, const struct mqtt_message *message)
@@ -399,7 +341,7 @@ static void subscribed(struct device *d, int reason)
 	} else {
 		enter(d, DEV_SENDING);
 		device_tell_status(d);
-		pump(d);
+		device_pump(d);
 		if (flash_used(d->flash) > 0)
 			arm(d, d->ask_wait);
 	}
@@ -425,7 +367,7 @@ static void published(struct device *d, int mid, int reason)
 		return;
 	}
 	d->counts.acked++;
-	int64_t now = clock_us(CLOCK_MONOTONIC);
+	int64_t now = device_clock_us(CLOCK_MONOTONIC);
 	for (int32_t seq = f->job.samples.first; seq <= f->job.samples.last; seq++) {
 		struct sample *s = flash_get(d->flash, seq);
 		if (s != NULL && s->delivery == DELIVERY_QUEUED && f->job.kind != JOB_DUPLICATE) {
@@ -435,7 +377,7 @@ static void published(struct device *d, int mid, int reason)
 	}
 	f->mid = 0;
 	d->flight_count--;
-	pump(d);
+	device_pump(d);
 	if (flash_used(d->flash) > 0)
 		arm(d, d->ask_wait);
 	d->cb(d, DEVICE_PROGRESS, d->arg);
@@ -473,84 +415,6 @@ static void take_message(struct device *d, const struct mqtt_message *message)
 		log_warn(d->serial, "topic=%s bytes=%zu: without a controller no command is carried out",
 			 message->topic, message->payload_len);
 }
-
-/* ---- what commands do ---- */
-
-static bool publish_reply(const uint8_t *bytes, size_t len, int *mid, void *arg)
-{
-	struct device *d = arg;
-	struct err e;
-	struct mqtt_publish p = {
-		.topic = d->reply, .payload = bytes, .payload_len = len, .qos = 1, .content_type = COMMAND_REPLY_TYPE};
-
-	return device_up(d) && mqtt_publish(d->mqtt, &p, mid, &e);
-}
-
-static bool tell_place(double *latitude, double *longitude, void *arg)
-{
-	struct device *d = arg;
-
-	return d->o.locate != NULL && d->o.locate(latitude, longitude, d->arg);
-}
-
-static bool report_now(void *arg)
-{
-	struct device *d = arg;
-
-	if (d->o.measure == NULL || !d->o.measure(d->arg))
-		return false;
-	device_flush(d);
-	return true;
-}
-
-static bool resend_range(int64_t epoch, int64_t first, int64_t last, size_t *sent, void *arg)
-{
-	struct device *d = arg;
-	struct range samples = {flash_first(d->flash), flash_next(d->flash) - 1};
-
-	*sent = 0;
-	if (epoch >= 0 && epoch != flash_epoch(d->flash))
-		return false;
-	if (first > samples.first)
-		samples.first = first < samples.last ? (int32_t)first : samples.last + 1;
-	if (last < samples.last)
-		samples.last = last < samples.first ? samples.first - 1 : (int32_t)last;
-	for (int32_t seq = samples.first; seq <= samples.last; seq++)
-		*sent += flash_get(d->flash, seq) != NULL;
-	if (*sent > 0)
-		device_send(d, samples, JOB_RESEND);
-	return true;
-}
-
-/* What was held back goes out when the tracker speaks again. */
-static void controller_changed(void *arg)
-{
-	struct device *d = arg;
-
-	device_tell_status(d);
-	if (!speaks(d) || d->commander == NULL)
-		return;
-	device_flush(d);
-	pump(d);
-	if (d->state == DEV_SENDING && flash_used(d->flash) > 0)
-		arm(d, d->ask_wait);
-}
-
-static void restart(void *arg)
-{
-	struct device *d = arg;
-
-	d->started = clock_us(CLOCK_MONOTONIC);
-	if (device_up(d))
-		mqtt_drop(d->mqtt, "the controller starts anew");
-}
-
-static const struct command_hooks hooks = {.publish = publish_reply,
-					   .locate = tell_place,
-					   .report = report_now,
-					   .resend = resend_range,
-					   .changed = controller_changed,
-					   .reboot = restart};
 
 static void on_mqtt(struct mqtt *m, const struct mqtt_event *event, void *arg)
 {
@@ -607,7 +471,7 @@ struct device *device_new(struct event_base *base, const struct device_options *
 	d->cb = cb;
 	d->arg = arg;
 	d->ask_wait = ASK_FIRST;
-	d->started = clock_us(CLOCK_MONOTONIC);
+	d->started = device_clock_us(CLOCK_MONOTONIC);
 	d->unqueued = flash_first(flash_take);
 	if (!topic_serial_valid(options->serial, strlen(options->serial))) {
 		err_set(e, ERR_INVALID, "serial '%s': expected 1 to 64 of A-Z a-z 0-9 . _ -", options->serial);
@@ -622,7 +486,7 @@ struct device *device_new(struct event_base *base, const struct device_options *
 	}
 	if (d->o.mcu != NULL) {
 		status_factory(d->serial, d->o.mcu);
-		d->commander = commander_new(base, d->serial, d->o.mcu, d->o.faults, &hooks, d);
+		d->commander = commander_new(base, d->serial, d->o.mcu, d->o.faults, &device_hooks, d);
 	}
 	return d;
 }

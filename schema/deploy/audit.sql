@@ -108,6 +108,7 @@ COMMENT ON AGGREGATE audit.links(bytea, bytea) IS
 CREATE FUNCTION audit.chain() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	head audit.head;
@@ -139,15 +140,20 @@ COMMENT ON FUNCTION audit.chain() IS
 CREATE CONSTRAINT TRIGGER chain AFTER INSERT ON audit.pending DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION audit.chain();
 
+-- In plpgsql, and with one plan for ever: planning at each call, as functions in SQL do, cost more than all the rest.
 CREATE FUNCTION audit.keep(actions text[], kinds text[], ids text[], device_ids int[], olds jsonb[], news jsonb[], reasons text[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off -- a plan made while there were few devices is kept when there are many
 AS $$
+BEGIN
 	INSERT INTO audit.pending (actor, device_ids, actions, kinds, ids, tails)
 	SELECT who.actor, array_agg(e.device_id ORDER BY n), array_agg(e.action ORDER BY n), array_agg(e.kind ORDER BY n),
 		array_agg(e.id ORDER BY n), array_agg(concat(
 			'"role":', to_json(session_user), ',"actor":', to_json(who.actor), ',"action":', to_json(e.action),
-			',"kind":', to_json(e.kind), ',"id":', to_json(e.id), ',"device":', coalesce(to_json(d.serial)::text, 'null'),
+			',"kind":', to_json(e.kind), ',"id":', to_json(e.id), ',"device":', coalesce(
+				(SELECT to_json(d.serial) FROM fleet.device AS d WHERE d.device_id = e.device_id)::text, 'null'),
 			',"old":', coalesce(e.old::text, 'null'), ',"new":', coalesce(e.new::text, 'null'),
 			',"reason":', coalesce(to_json(coalesce(e.reason, who.reason))::text, 'null'),
 			',"request_id":', coalesce(to_json(who.request_id)::text, 'null'), '}') ORDER BY n)
@@ -155,17 +161,19 @@ AS $$
 		     fleet.setting('request_id') AS request_id) AS who
 	CROSS JOIN unnest(actions, kinds, ids, device_ids, olds, news, reasons)
 		WITH ORDINALITY AS e (action, kind, id, device_id, old, new, reason, n)
-	LEFT JOIN fleet.device AS d ON d.device_id = e.device_id
-	GROUP BY who.actor
+	GROUP BY who.actor;
+END
 $$;
 COMMENT ON FUNCTION audit.keep(text[], text[], text[], int[], jsonb[], jsonb[], text[]) IS
 	'What audit.record() does, for entries given as arrays of equal length.';
 
 CREATE FUNCTION audit.record(action text, kind text, id text, device_id int, old jsonb, new jsonb) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT audit.keep(ARRAY[action], ARRAY[kind], ARRAY[id], ARRAY[device_id], ARRAY[old], ARRAY[new], ARRAY[NULL::text])
+BEGIN
+	PERFORM audit.keep(ARRAY[action], ARRAY[kind], ARRAY[id], ARRAY[device_id], ARRAY[old], ARRAY[new], ARRAY[NULL::text]);
+END
 $$;
 COMMENT ON FUNCTION audit.record(text, text, text, int, jsonb, jsonb) IS
 	'Adds an entry to the chain when the transaction commits: what was done (created, changed, approved ...) to which object of what kind, '
@@ -173,12 +181,14 @@ COMMENT ON FUNCTION audit.record(text, text, text, int, jsonb, jsonb) IS
 	'coldfleet.actor (else the role of the session), coldfleet.reason and coldfleet.request_id, as they are at the call.';
 
 CREATE FUNCTION audit.record_all(entries jsonb) RETURNS void
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT audit.keep(array_agg(e ->> 'action'), array_agg(e ->> 'kind'), array_agg(e ->> 'id'), array_agg((e ->> 'device_id')::int),
+BEGIN
+	PERFORM audit.keep(array_agg(e ->> 'action'), array_agg(e ->> 'kind'), array_agg(e ->> 'id'), array_agg((e ->> 'device_id')::int),
 		array_agg(nullif(e -> 'old', 'null')), array_agg(nullif(e -> 'new', 'null')), array_agg(e ->> 'reason'))
-	FROM jsonb_array_elements(entries) AS e HAVING count(*) > 0
+	FROM jsonb_array_elements(entries) AS e HAVING count(*) > 0;
+END
 $$;
 COMMENT ON FUNCTION audit.record_all(jsonb) IS
 	'audit.record() for many: an array of objects with the fields action, kind, id, device_id, old, new and reason (absent: '
@@ -189,6 +199,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET TimeZone = 'UTC'
 SET bytea_output = 'hex'
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
 	its_kind CONSTANT text := TG_ARGV[0];

@@ -198,7 +198,7 @@ static void conn_stop_stream(struct http_conn *c)
 void http_conn_stream_begin(struct http_conn *c, struct evbuffer *head)
 {
 	conn_enter(c, CONN_STREAMING);
-	if (c->server->listener == NULL)
+	if (http_server_stopping(c->server))
 		conn_stop_stream(c);
 	bufferevent_setwatermark(c->bev, EV_WRITE, c->request->live ? 0 : LOW_WATER, 0);
 	bufferevent_write_buffer(c->bev, head);
@@ -270,7 +270,8 @@ static void on_written(struct bufferevent *bev, void *arg)
 	}
 	if (c->state != CONN_WRITING)
 		return;
-	if (c->last) {
+	/* Not `last`: who was answered before the server began to stop may have sent the next request. */
+	if (c->told) {
 		conn_finish(c);
 		return;
 	}

@@ -22,7 +22,7 @@ struct http_server {
 	struct http_options options;
 	http_handler *handler;
 	void *arg;
-	struct evconnlistener *listener; /* NULL once stopped */
+	struct evconnlistener *listener; /* NULL once nobody more is let in */
 	struct event *resume;            /* accepts again after descriptors ran out */
 	struct listen_address at;        /* all zero until it listens there */
 	struct http_conns conns;         /* the one that changed state last stands last */
@@ -31,6 +31,7 @@ struct http_server {
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 	struct event *stopped_event;
+	struct event *leave; /* closes the listener, when the last who had begun to connect are in */
 	char id_prefix[17];
 	uint64_t id_next;
 };
@@ -76,6 +77,7 @@ struct http_request *http_request_new(struct http_server *s, struct http_conn *c
 				      const struct http_head *head, const struct timeval *started);
 void http_request_free(struct http_request **r);
 
+bool http_server_stopping(const struct http_server *s);
 void http_server_counted(struct http_server *s); /* a connection has come or gone, or a request has gone */
 void http_server_observe(const struct http_server *s, enum http_observation what, double value, double seconds);
 
@@ -90,6 +92,7 @@ struct http_conn {
 	bool eof;            /* the client has said all that it will say */
 	bool ending;         /* the server stops: a long answer has a deadline for all of it */
 	bool last;           /* no request after this one */
+	bool told;           /* and the client was told so with the latest answer */
 	struct http_head head;
 	struct timeval started;       /* first byte of the request */
 	struct http_request *request; /* from the end of its head to its answer */

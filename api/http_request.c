@@ -186,7 +186,8 @@ static void write_head(struct http_request *r, struct evbuffer *to, int status, 
 		evbuffer_add_buffer(to, r->fields);
 	if (r->server->options.tls != NULL)
 		evbuffer_add_printf(to, "Strict-Transport-Security: max-age=31536000\r\n");
-	evbuffer_add_printf(to, "%s\r\n", r->conn->last ? "Connection: close\r\n" : "");
+	r->conn->told = r->conn->last;
+	evbuffer_add_printf(to, "%s\r\n", r->conn->told ? "Connection: close\r\n" : "");
 }
 
 /* Failures are for operators to see; what goes well is many lines, so they are for whoever asks. */

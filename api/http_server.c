@@ -15,6 +15,7 @@
 #define BACKLOG             512
 #define DESCRIPTORS_FOR_US  64 /* database, monitor, log, epoll ... */
 #define RESUME_AFTER_SECOND 1
+#define LEAVE_MICROSECONDS  500000 /* a round trip, for who had begun to connect; SYNs come again after a second */
 
 /* ---- too many ---- */
 
@@ -95,7 +96,9 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 		turn_away(s, fd);
 		return;
 	}
-	http_conn_new(s, fd, &from);
+	struct http_conn *c = http_conn_new(s, fd, &from);
+	if (c != NULL && http_server_stopping(s))
+		http_conn_stop(c);
 }
 
 /* Out of descriptors or memory: without a pause the listener would spin. */
@@ -126,7 +129,7 @@ static bool listen_at(struct http_server *s, const char *where, struct err *e)
 					       .reuse_port = s->options.reuse_port,
 					       .accepted = on_accept,
 					       .arg = s};
-	if (!listen_parse(where, &at, e))
+	if (strcmp(where, "systemd") == 0 ? !listen_passed(&at, e) : !listen_parse(where, &at, e))
 		return err_prefix(e, "listen: ");
 	s->listener = listen_open(s->base, &at, &options, e);
 	if (s->listener == NULL && options.local_only && !at.local)
@@ -159,6 +162,46 @@ static bool reserve_descriptors(int64_t connections, struct err *e)
 	return true;
 }
 
+/* ---- leaving ---- */
+
+bool http_server_stopping(const struct http_server *s)
+{
+	return s->stopped != NULL;
+}
+
+/* Who has connected and was not accepted would get a reset when the listener closes. */
+static void accept_rest(struct http_server *s)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int fd;
+	while ((fd = accept4(evconnlistener_get_fd(s->listener), (struct sockaddr *)&ss, &len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		on_accept(s->listener, fd, (struct sockaddr *)&ss, (int)len, s);
+		len = sizeof(ss);
+	}
+}
+
+static void listener_close(struct http_server *s)
+{
+	if (s->listener == NULL)
+		return;
+	evconnlistener_free(s->listener);
+	s->listener = NULL;
+	listen_remove(&s->at);
+}
+
+/* What waits at a socket that others hold too, they will take. */
+static void on_leave(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	(void)fd, (void)what;
+	if (s->listener != NULL && s->at.passed == 0)
+		accept_rest(s);
+	listener_close(s);
+	http_server_counted(s);
+}
+
 /* ---- beginning and end ---- */
 
 static void on_stopped(evutil_socket_t fd, short what, void *arg)
@@ -185,7 +228,8 @@ struct http_server *http_server_new(struct event_base *base, const char *where, 
 		snprintf(s->id_prefix + 2 * i, 3, "%02x", id[i]);
 	s->resume = evtimer_new(base, on_resume, s);
 	s->stopped_event = evtimer_new(base, on_stopped, s);
-	if (s->resume == NULL || s->stopped_event == NULL)
+	s->leave = evtimer_new(base, on_leave, s);
+	if (s->resume == NULL || s->stopped_event == NULL || s->leave == NULL)
 		abort();
 	if (!reserve_descriptors(options->max_connections, e) || !listen_at(s, where, e))
 		http_server_free(&s);
@@ -201,47 +245,28 @@ void http_server_observe(const struct http_server *s, enum http_observation what
 void http_server_counted(struct http_server *s)
 {
 	http_server_observe(s, HTTP_CONNECTIONS, (double)s->count, 0);
-	if (s->count == 0 && s->requests == 0 && s->stopped != NULL)
+	if (s->count == 0 && s->requests == 0 && s->listener == NULL && http_server_stopping(s))
 		event_active(s->stopped_event, EV_TIMEOUT, 0);
-}
-
-/* Who has connected and was not accepted would get a reset when the listener closes, although another process may
- * serve the same port. What comes between the last accept and the close the kernel hands to the others only with
- * net.ipv4.tcp_migrate_req=1. */
-static void accept_rest(struct http_server *s)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int fd;
-	while ((fd = accept4(evconnlistener_get_fd(s->listener), (struct sockaddr *)&ss, &len,
-			     SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		on_accept(s->listener, fd, (struct sockaddr *)&ss, (int)len, s);
-		len = sizeof(ss);
-	}
-}
-
-static void listener_close(struct http_server *s)
-{
-	if (s->listener == NULL)
-		return;
-	evconnlistener_free(s->listener);
-	s->listener = NULL;
-	listen_remove(&s->at);
 }
 
 void http_server_stop(struct http_server *s, void (*done)(void *arg), void *arg)
 {
-	if (s->listener != NULL)
-		accept_rest(s);
-	listener_close(s);
+	struct err e = {0};
 	s->stopped = done;
 	s->stopped_arg = arg;
-	http_server_counted(s);
 	struct http_conn *c = TAILQ_FIRST(&s->conns);
 	while (c != NULL) {
 		struct http_conn *after = TAILQ_NEXT(c, next);
 		http_conn_stop(c);
 		c = after;
+	}
+	if (s->listener == NULL || !s->options.reuse_port || s->at.passed != 0 || s->at.sa.ss_family == AF_UNIX) {
+		on_leave(-1, 0, s);
+	} else if (!listen_leave(s->listener, &e)) {
+		log_error("http", "connections that begin as this process stops may be reset: %s", e.detail);
+		on_leave(-1, 0, s);
+	} else {
+		evtimer_add(s->leave, &(struct timeval){.tv_usec = LEAVE_MICROSECONDS});
 	}
 }
 
@@ -257,6 +282,7 @@ void http_server_free(struct http_server **sp)
 		http_conn_free(&c);
 	event_free(s->resume);
 	event_free(s->stopped_event);
+	event_free(s->leave);
 	free(s);
 	*sp = NULL;
 }

@@ -48,7 +48,7 @@ static const struct config_item items[] = {
 	SERVICE_CONFIG_ITEMS("api", "127.0.0.1:9642"),
 	ITEM(listen, CONFIG_TEXT, "127.0.0.1:8470", 0, 0,
 	     "where HTTP is served: 127.0.0.1:PORT, [::1]:PORT or unix:/PATH; with tls_cert and tls_key any "
-	     "ADDRESS:PORT"),
+	     "ADDRESS:PORT; systemd: the one socket that it was started with, which other processes may hold too"),
 	ITEM(reuse_port, CONFIG_BOOL, "no", 0, 0, "several processes serve the same address and port"),
 	LIVE(tls_cert, CONFIG_TEXT, "", 0, 0, "PEM file: certificate and those up to the root; empty: clear text"),
 	LIVE(tls_key, CONFIG_TEXT, "", 0, 0, "PEM file: its private key, without a pass phrase"),

@@ -4,14 +4,19 @@
 #include "core/listen.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <event2/util.h>
+
+#define FIRST_PASSED 3 /* SD_LISTEN_FDS_START */
 
 static bool is_loopback(const struct sockaddr_storage *ss)
 {
@@ -46,6 +51,29 @@ bool listen_parse(const char *where, struct listen_address *a, struct err *e)
 	    ((const struct sockaddr_in *)&a->sa)->sin_port == 0)
 		return err_set(e, ERR_CONFIG, "expected 127.0.0.1:PORT, [::1]:PORT or unix:/PATH, got '%.80s'", where);
 	a->local = is_loopback(&a->sa);
+	return true;
+}
+
+/* sd_listen_fds(3) in a few lines: descriptor 3, when it is meant for this process. */
+bool listen_passed(struct listen_address *a, struct err *e)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int listens = 0;
+	socklen_t size = sizeof(listens), len = sizeof(a->sa);
+
+	memset(a, 0, sizeof(*a));
+	if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != getpid())
+		return err_set(e, ERR_CONFIG,
+			       "no socket was passed to this process, expected LISTEN_PID and LISTEN_FDS");
+	if (strcmp(count, "1") != 0)
+		return err_set(e, ERR_CONFIG, "expected one socket to be passed, got LISTEN_FDS=%.20s", count);
+	if (getsockopt(FIRST_PASSED, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0 ||
+	    getsockname(FIRST_PASSED, (struct sockaddr *)&a->sa, &len) != 0)
+		return err_set(e, ERR_CONFIG, "descriptor %d was passed, but it is no socket that listens",
+			       FIRST_PASSED);
+	a->len = (int)len;
+	a->local = a->sa.ss_family == AF_UNIX || is_loopback(&a->sa);
+	a->passed = FIRST_PASSED;
 	return true;
 }
 
@@ -86,6 +114,19 @@ static bool clear_path(const struct listen_address *a, struct err *e)
 	return true;
 }
 
+/* Its queue belongs to all who hold the socket; closing it here takes nothing from them. */
+static struct evconnlistener *take_passed(struct event_base *base, int fd, const struct listen_options *options,
+					  struct err *e)
+{
+	struct evconnlistener *l = NULL;
+	if (evutil_make_socket_nonblocking(fd) == 0 && evutil_make_socket_closeonexec(fd) == 0)
+		l = evconnlistener_new(base, options->accepted, options->arg,
+				       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (l == NULL)
+		err_set(e, ERR_SYSTEM, "cannot listen on descriptor %d: %s", fd, strerror(errno));
+	return l;
+}
+
 struct evconnlistener *listen_open(struct event_base *base, const struct listen_address *a,
 				   const struct listen_options *options, struct err *e)
 {
@@ -97,6 +138,8 @@ struct evconnlistener *listen_open(struct event_base *base, const struct listen_
 		err_set(e, ERR_CONFIG, "%s is not a loopback address", describe(a, text, sizeof(text)));
 		return NULL;
 	}
+	if (a->passed > 0)
+		return take_passed(base, a->passed, options, e);
 	if (!clear_path(a, e))
 		return NULL;
 	mode_t before = umask(0117);
@@ -109,8 +152,23 @@ struct evconnlistener *listen_open(struct event_base *base, const struct listen_
 	return l;
 }
 
+bool listen_leave(struct evconnlistener *l, struct err *e)
+{
+	/* At 13 of a TCP header stand its flags. A SYN without ACK begins a connection: 0 bytes of it are kept. */
+	struct sock_filter program[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TH_SYN | TH_ACK),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TH_SYN, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+	return setsockopt(evconnlistener_get_fd(l), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) == 0 ||
+	       err_set(e, ERR_SYSTEM, "SO_ATTACH_FILTER: %s", strerror(errno));
+}
+
 void listen_remove(const struct listen_address *a)
 {
-	if (a->sa.ss_family == AF_UNIX)
+	if (a->sa.ss_family == AF_UNIX && a->passed == 0)
 		unlink(((const struct sockaddr_un *)&a->sa)->sun_path);
 }

@@ -55,18 +55,21 @@ def read_answer(s):
 
 
 class ApiProcess:
-    def __init__(self, stack, folder, port=None, trust=None, context=None, monitor_port=None, **settings):
-        self.port = port or free_port()
+    def __init__(self, stack, folder, port=None, trust=None, context=None, monitor_port=None, passed=None, **settings):
+        """`passed`: a listening socket that the process gets the way systemd hands one over."""
+        self.port = passed.getsockname()[1] if passed else port or free_port()
         self.token = stack.env["COLDFLEET_TOKEN_VIEWER"]
         self.context = context or (ssl.create_default_context(cafile=str(trust)) if trust else None)
         self.monitor = ("127.0.0.1", monitor_port) if monitor_port else str(folder / "monitor.sock")
         where = f"127.0.0.1:{monitor_port}" if monitor_port else f"unix:{self.monitor}"
-        values = {"listen": f"127.0.0.1:{self.port}", "monitor": where, **settings}
+        values = {"listen": "systemd" if passed else f"127.0.0.1:{self.port}", "monitor": where, **settings}
         words = [w for key, value in values.items() for w in ("--set", f"api.{key}={value}")]
         self.log_path = folder / "api.log"
         with open(self.log_path, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen([BIN / "coldfleet-api", "--config", stack.dir / "coldfleet.ini", *words],
-                                            stderr=log)
+            command = [BIN / "coldfleet-api", "--config", stack.dir / "coldfleet.ini", *words]
+            if passed:
+                command = ["bash", "-c", f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "bash", *command]
+            self.process = subprocess.Popen(command, stderr=log, pass_fds=[passed.fileno()] if passed else ())
         wait_for(lambda: self.process.poll() is not None or b"ready\n" in self.ask_monitor("/readyz"), 20,
                  "coldfleet-api to be ready")
 

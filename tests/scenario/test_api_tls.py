@@ -208,30 +208,52 @@ def hammer(server, stop, outcomes, keep):
             outcomes.append(e)
 
 
-@pytest.mark.parametrize("kind", ["clear", "tls"])
+@pytest.mark.parametrize("kind", ["clear", "tls", "shared"])
 def test_one_process_of_two_on_a_port_stops_and_no_request_fails(api, tmp_path, kind):
     settings = {"reuse_port": "yes"}
     if kind == "tls":
         cert, key = certificate(tmp_path, "server")
         settings.update(tls_cert=cert, tls_key=key, trust=cert)
-    first = api(**settings)
-    second = api(port=first.port, **settings)
-    stop, outcomes = threading.Event(), []
-    clients = [threading.Thread(target=hammer, args=(first, stop, outcomes, keep)) for keep in (True, True, False, False)]
-    for client in clients:
-        client.start()
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0), backlog=512)) as both:
+        if kind == "shared":
+            settings = {"passed": both}
+        first = api(**settings)
+        second = api(**settings) if kind == "shared" else api(port=first.port, **settings)
+        stop, outcomes = threading.Event(), []
+        clients = [threading.Thread(target=hammer, args=(first, stop, outcomes, keep)) for keep in (True, True, False, False)]
+        for client in clients:
+            client.start()
 
-    def both_served():
-        return all(s.metric('coldfleet_api_answers_total{class="2xx"}') > 20 for s in (first, second))
+        def both_served():
+            return all(s.metric('coldfleet_api_answers_total{class="2xx"}') > 20 for s in (first, second))
 
-    wait_for(both_served, 20, "both to serve")
-    assert first.stop() == 0
-    already = len(outcomes)
-    wait_for(lambda: len(outcomes) > already + 100, 20, "the other one to go on")
-    stop.set()
-    for client in clients:
-        client.join()
-    assert set(outcomes) == {200}, [o for o in outcomes if o != 200][:5]
+        wait_for(both_served, 20, "both to serve")
+        assert first.stop() == 0
+        already = len(outcomes)
+        wait_for(lambda: len(outcomes) > already + 100, 20, "the other one to go on")
+        stop.set()
+        for client in clients:
+            client.join()
+        assert set(outcomes) == {200}, [o for o in outcomes if o != 200][:5]
+
+
+def test_a_socket_that_systemd_holds_loses_no_connection_while_nobody_serves_it(api):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0), backlog=512)) as held:
+        first = api(passed=held)
+        assert first.stop() == 0
+        with first.raw() as early:
+            early.sendall(GET)
+            api(passed=held)
+            assert read_answer(early)[0] == 200
+
+
+@pytest.mark.parametrize("environ, words", [({}, "no socket was passed"), ({"LISTEN_FDS": "2"}, "expected one socket to be passed"),
+                                            ({"LISTEN_FDS": "1"}, "no socket that listens")], ids=["none", "two", "no listener"])
+def test_without_the_socket_that_it_was_promised_it_does_not_start(stack, environ, words):
+    command = [BIN / "coldfleet-api", "--config", stack.dir / "coldfleet.ini", "--set", "api.monitor=", "--set", "api.listen=systemd"]
+    export = "LISTEN_PID=$$ exec 3</dev/null; " + "".join(f"export {k}={v}; " for k, v in environ.items())
+    run = subprocess.run(["sh", "-c", export + 'LISTEN_PID=$$ exec "$@"', "sh", *command], capture_output=True, text=True, timeout=20 * PATIENCE)
+    assert run.returncode == 1 and words in run.stderr, run
 
 
 def test_without_reuse_port_a_second_process_is_refused(api, stack):

@@ -375,14 +375,19 @@ CREATE FUNCTION fleet.stale_summaries() RETURNS SETOF text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT scope FROM fleet.summary AS s
-	WHERE s.asked_at > now() - interval '10 minutes' AND s.taken_at < now() - greatest(interval '10 s', s.took * 10)
-	UNION ALL SELECT '*' WHERE NOT EXISTS (SELECT FROM fleet.summary WHERE scope = '*')
+	SELECT * FROM (
+		(SELECT '*' UNION SELECT array_to_string(t.groups, ',') FROM fleet.token AS t
+		 WHERE t.groups IS NOT NULL AND t.revoked_at IS NULL AND coalesce(t.expires_at, 'infinity') > now())
+		EXCEPT SELECT s.scope FROM fleet.summary AS s) AS uncounted
+	UNION ALL SELECT s.scope FROM fleet.summary AS s
+	WHERE s.asked_at > now() - interval '10 minutes' AND s.taken_at < now() - greatest(interval '10 s',
+		(SELECT sum(u.took) * 10 FROM fleet.summary AS u WHERE u.asked_at > now() - interval '10 minutes'))
 	LIMIT 1
 $$;
 COMMENT ON FUNCTION fleet.stale_summaries() IS
-	'A scope whose counts are due: asked for in the last ten minutes, older than 10 s and than ten times what counting took; that of all '
-	'devices also when it was never counted.';
+	'A scope whose counts are due. Those of all devices and of each token in force are due while they were never counted, so that no '
+	'request has to; then those asked for in the last ten minutes, when they are older than 10 s and than ten times what counting all '
+	'such scopes takes.';
 REVOKE ALL ON FUNCTION fleet.stale_summaries() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION fleet.stale_summaries() TO coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION api.devices_import(text, text, text), api.operation_get(text), api.operation_rows(text, text, int, text),

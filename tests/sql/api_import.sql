@@ -2,7 +2,7 @@
 -- Imports: what is taken, what is refused row by row, that work goes on where it ended, and export to import and back.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(24);
+SELECT plan(29);
 
 SELECT api.begin(sha256(convert_to(fleet.create_token('ida', 'operator'), 'UTF8')), 'operator', 'req-7');
 SELECT fleet.register_device('imp-old', 'Maker', 'I', 'A', '490154203237518', '8949000000000000001');
@@ -103,6 +103,21 @@ SELECT is((SELECT (state, succeeded, total)::text FROM fleet.operation WHERE sta
 SELECT api.work(), api.work() \gset
 SELECT is((SELECT count(*) FROM fleet.device WHERE serial LIKE 'many-%'), 4500::bigint, 'test_the_last_piece_ends_it');
 SELECT is((SELECT count(*) FROM fleet.operation WHERE state <> 'done'), 0::bigint, 'test_when_no_row_is_left_it_is_done');
+-- Counts
+
+INSERT INTO fleet.device_group (name) VALUES ('counted') RETURNING group_id AS team \gset
+SELECT fleet.create_token('scoped', 'viewer'), fleet.create_token('ended', 'viewer') \gset
+UPDATE fleet.token SET groups = ARRAY[:team] WHERE name = 'scoped';
+UPDATE fleet.token SET groups = ARRAY[:team, :team], revoked_at = now() WHERE name = 'ended';
+SELECT results_eq('SELECT * FROM fleet.stale_summaries()', ARRAY[:'team'], 'test_the_scope_of_a_new_token_is_due_before_it_asks');
+SELECT api.work() \gset
+SELECT is((SELECT body ->> 'total' FROM fleet.summary WHERE scope = :'team'), '0', 'test_its_counts_are_there_when_it_asks');
+SELECT is_empty('SELECT * FROM fleet.stale_summaries()', 'test_counts_of_now_and_those_of_ended_tokens_are_not_due');
+UPDATE fleet.summary SET taken_at = now() - interval '1 minute', took = CASE scope WHEN '*' THEN interval '7 s' ELSE '1 ms' END;
+SELECT is_empty('SELECT * FROM fleet.stale_summaries()', 'test_all_scopes_together_take_a_tenth_of_the_time');
+UPDATE fleet.summary SET took = interval '2 s';
+SELECT isnt_empty('SELECT * FROM fleet.stale_summaries()', 'test_counts_older_than_ten_times_their_making_are_due');
+
 SELECT throws_ok($$ SELECT api.operation_get('x') $$, 'CF404', NULL, 'test_an_unknown_operation_is_not_found');
 SELECT set_config('coldfleet.scope', '1', true);
 SELECT throws_ok(format('SELECT api.operation_get(%L)', operation_id), 'CF404', NULL, 'test_a_scope_does_not_see_operations_of_others')

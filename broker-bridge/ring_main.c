@@ -62,7 +62,7 @@ static int show(const char *path)
 	if (ring == NULL)
 		return fail(&e);
 	ring_state(ring, &s);
-	printf("room     %llu bytes\nin use   %llu bytes, not stored yet\nhighest  %llu bytes\nmessages %llu put, %llu "
+	printf("room     %llu bytes\nused     %llu bytes, not stored yet\nhighest  %llu bytes\nmessages %llu put, %llu "
 	       "refused "
 	       "because it was full\n",
 	       (unsigned long long)s.bytes, (unsigned long long)s.used, (unsigned long long)s.highest,

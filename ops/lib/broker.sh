@@ -23,7 +23,7 @@ broker_create() {
 
 # Telemetry goes from the broker to ingest through shared memory.
 broker_plugin() {
-	"$BIN/coldfleet-ring" create "$RING" 64MiB
+	"$BIN/coldfleet-ring" create "$RING" "${COLDFLEET_RING_SIZE:-64MiB}"
 	printf '\nplugin %s\nplugin_opt_ring %s\n' "$BIN/coldfleet_broker.so" "$RING"
 }
 

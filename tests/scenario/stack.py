@@ -60,9 +60,11 @@ class Answer:
 
 
 class Stack:
+    """Without options: no trackers, and telemetry by lanes, which most tests of ingest are about; test_ring.py has the other way."""
+
     def __init__(self, folder, *options):
         self.dir = Path(folder)
-        self.demo("--detach", *(options or ("--trackers", "0")))
+        self.demo("--detach", *(options or ("--trackers", "0", "--source", "lane")))
         self.env = self._read_env()
 
     # Commands

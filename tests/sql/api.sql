@@ -138,7 +138,7 @@ SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) 
 	'api.group_get,api.group_member_set,api.group_patch,api.groups,api.idempotency,api.operation_get,'
 	'api.operation_rows,api.quarantine,api.quarantine_replay,api.quarantined,api.readings_chunk,api.readings_page,api.refused_login,'
 	'api.remember,api.request_approve,api.request_cancel,api.request_edit,api.request_get,api.request_pause,api.request_refuse,'
-	'api.request_resume,api.requests,api.stream_open,api.tags_put,api.token_create,api.token_revoke,api.tokens,api.without_secret,api.work}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
+	'api.request_resume,api.requests,api.stream_open,api.sweep,api.tags_put,api.token_create,api.token_revoke,api.tokens,api.without_secret,api.work}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
 	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgtap') AND relkind IN ('r', 'p', 'v', 'm', 'S')
 		AND relpersistence <> 't' AND has_table_privilege('coldfleet_api', pg_class.oid,

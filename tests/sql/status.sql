@@ -57,8 +57,8 @@ BEGIN
 		FOR one IN SELECT s FROM unnest(said || said[1:round % 5]) AS s ORDER BY random() LOOP
 			PERFORM pg_temp.store(one);
 		END LOOP;
-		RETURN QUERY SELECT concat_ws(' ', pg_temp.now_is(), pg_temp.version(), r.version) FROM fleet.config_report AS r
-			WHERE r.device_id = current_setting('test.device')::int;
+		RETURN NEXT concat_ws(' ', pg_temp.now_is(), pg_temp.version(), (SELECT r.version FROM fleet.config_report AS r
+			WHERE r.device_id = current_setting('test.device')::int));
 	END LOOP;
 END
 $$;

@@ -387,7 +387,7 @@ def test_slow_reader_is_cut_off_and_one_that_reads_gets_everything(api, stack):
 
 
 def test_reader_that_takes_nothing_is_cut_off_in_time_though_little_waits(api, stack):
-    server, serial = api(idle_timeout="1s", stream_heartbeat="200ms"), device(stack)
+    server, serial = api(idle_timeout="1s", stream_heartbeat="200ms", stream_buffer="32MiB"), device(stack)
     with stalled(server.port, server.token):
         wait_for(lambda: server.metric("coldfleet_api_stream_readers") == 1, 20, "it to listen")
         flood(stack, serial, 3000)

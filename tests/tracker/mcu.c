@@ -233,7 +233,7 @@ bool mcu_log_act(struct mcu *m, const struct command_message *c, struct err *e)
 		(long long)c->epoch, (long long)c->counter, c->operation->name, (long long)now.tv_sec,
 		now.tv_nsec / 1000000);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	bool ok = fd >= 0 && write_all(fd, line, (size_t)len, true);
+	bool ok = fd >= 0 && write_all(fd, line, (size_t)len, false);
 	if (!ok)
 		err_set(e, ERR_SYSTEM, "%.160s: %s", path, strerror(errno));
 	if (fd >= 0)

@@ -78,7 +78,8 @@ struct mcu_outcome *mcu_find_outcome(struct mcu *m, const uint8_t id[COMMAND_ID_
 /* Keeps counter and command, on disk before it returns. ERR_OVERLOADED: too many are pending already. */
 bool mcu_begin(struct mcu *m, const struct command_message *c, struct cbor_view payload, int64_t generation,
 	       struct err *e);
-/* Writes the act into the log, on disk before it returns: from here on the command counts as carried out. */
+/* Writes the act into the log: from here on a tracker that is killed will bring it to its end. After a power loss only
+ * what mcu_done() kept counts. */
 bool mcu_log_act(struct mcu *m, const struct command_message *c, struct err *e);
 /* Whether the log holds this command. */
 bool mcu_has_acted(const struct mcu *m, const uint8_t id[COMMAND_ID_BYTES]);

@@ -294,16 +294,20 @@ def test_bridge_killed_between_claim_and_publish_loses_no_command_and_sends_it_o
 
 
 def test_replies_are_acknowledged_after_their_commit_and_none_is_lost_with_the_bridge(stack, commands, serial):
-    with CommandDevice(stack, serial) as device:
-        command = commands.order(serial, "locate")
-        received = device.wait_commands(1)[0]
-        with Frozen(stack, "postgres"):
-            device.reply(received, "succeeded", wait=True)
-            stack.kill("bridge")
-        stack.start("bridge")
-        # What the killed one had sent to PostgreSQL may be committed; the broker delivers the reply again all the same.
-        wait_for(lambda: stack.metrics("bridge")["coldfleet_bridge_replies_total"] == 1, 20, "the reply to come again")
-        commands.wait(command, "succeeded")
+    with CommandDevice(stack, serial) as device, bridge_stopped(stack):
+        with Bridge(stack, "bridge.log_level=debug") as bridge:
+            command = commands.order(serial, "locate")
+            received = device.wait_commands(1)[0]
+            with Frozen(stack, "postgres"):
+                device.reply(received, "succeeded", wait=True)
+                wait_for(lambda: "COMMITTING messages=1" in bridge.log_file.read_text(), 20, "the reply to be in its transaction")
+                for _ in range(3):  # turns of its loop, in which an acknowledgement could leave
+                    assert bridge.metric("lanes_online") == 1
+                bridge.process.kill()
+        with Bridge(stack) as again:
+            # What the killed one had sent to PostgreSQL may be committed; the broker delivers the reply again all the same.
+            wait_for(lambda: again.metric("replies_total") == 1, 20, "the reply to come again")
+            commands.wait(command, "succeeded")
 
 
 def test_two_bridges_share_the_commands_and_send_none_twice(stack, commands, serials):

@@ -128,6 +128,8 @@ static struct db *pick(void *arg)
 	return db != NULL && db_in_flight(db) < IN_FLIGHT_MAX ? db : NULL;
 }
 
+static call_unproved_cb on_unproved;
+
 struct api *api_new(struct service *s, const struct api_options *options)
 {
 	char name[32];
@@ -159,6 +161,7 @@ struct api *api_new(struct service *s, const struct api_options *options)
 		db_start(a->db[a->db_count]);
 	}
 	a->worker = worker_new(service_base(s), options->conninfo);
+	call_on_unproved(on_unproved, a);
 	const struct feed_options feed = {.conninfo = options->conninfo,
 					  .heartbeat = options->stream_heartbeat,
 					  .buffer = (size_t)options->stream_buffer,
@@ -173,6 +176,7 @@ void api_free(struct api **ap)
 	if (a == NULL)
 		return;
 	feed_free(&a->feed);
+	call_on_unproved(NULL, NULL);
 	worker_free(&a->worker);
 	for (size_t i = 0; i < a->db_count; i++)
 		db_free(&a->db[i]);
@@ -199,25 +203,57 @@ static void on_noted_commit(struct db *db, bool ok, const char *sqlstate, const 
 	(void)db, (void)ok, (void)sqlstate, (void)e, (void)arg;
 }
 
-/* Log and metric have every refusal, the table as many as a stranger cannot fill it with. */
-static void note_refusal(struct api *a, const struct http_request *r, enum jwt_fault fault, const char *detail)
+/* A refused login on its way into the record. */
+struct refusal {
+	struct api *api;
+	char reason[32], detail[sizeof(((struct err *)0)->detail)], address[INET6_ADDRSTRLEN], request[64];
+};
+
+static void record_refusal(evutil_socket_t fd, short what, void *arg)
+{
+	struct refusal *x = arg;
+	struct db *db = least_busy(x->api);
+	const char *const values[] = {x->reason, x->detail, x->address[0] != '\0' ? x->address : NULL, x->request};
+	const struct db_params params = {.count = 4, .values = values};
+
+	(void)fd, (void)what;
+	if (db != NULL && db_in_flight(db) < IN_FLIGHT_MAX &&
+	    db_query(db, &stmt_api_refused_login, &params, on_noted, x->api))
+		db_commit(db, on_noted_commit, x->api);
+	free(x);
+}
+
+/* Log and metric have every refusal, the table as many as a stranger cannot fill it with. It is recorded a moment
+ * later: the database may be in the middle of taking the request's own statements. */
+static void note_refusal(struct api *a, const struct http_request *r, const char *reason, const char *detail)
 {
 	static const unsigned char all[RATE_KEY];
-	char address[INET6_ADDRSTRLEN] = "";
+	static const struct timeval now_tv = {0};
 	struct timespec now;
-	struct db *db = least_busy(a);
+	struct refusal *x = calloc(1, sizeof(*x));
 	const struct in6_addr *from = http_from(r);
-	if (!IN6_IS_ADDR_UNSPECIFIED(from))
-		evutil_inet_ntop(AF_INET6, from, address, sizeof(address));
-	const char *const values[] = {jwt_fault_name(fault), detail, address[0] != '\0' ? address : NULL, http_id(r)};
-	const struct db_params params = {.count = 4, .values = values};
+
+	if (x == NULL)
+		abort();
+	x->api = a;
+	snprintf(x->reason, sizeof(x->reason), "%s", reason);
+	snprintf(x->detail, sizeof(x->detail), "%s", detail);
+	snprintf(x->request, sizeof(x->request), "%s", http_id(r));
+	if (IN6_IS_ADDR_V4MAPPED(from))
+		evutil_inet_ntop(AF_INET, &from->s6_addr[12], x->address, sizeof(x->address));
+	else if (!IN6_IS_ADDR_UNSPECIFIED(from))
+		evutil_inet_ntop(AF_INET6, from, x->address, sizeof(x->address));
 	metric_add(service_metrics(a->service), M_LOGINS_REFUSED, 1);
-	log_warn("api", "request=%s login refused reason=%s from=%s", http_id(r), values[0], address);
+	log_warn("api", "request=%s login refused reason=%s from=%s", x->request, reason, x->address);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (db != NULL && db_in_flight(db) < IN_FLIGHT_MAX &&
-	    rate_take(a->refusals, all, (double)now.tv_sec + (double)now.tv_nsec / 1e9).allowed &&
-	    db_query(db, &stmt_api_refused_login, &params, on_noted, a))
-		db_commit(db, on_noted_commit, a);
+	if (!rate_take(a->refusals, all, (double)now.tv_sec + (double)now.tv_nsec / 1e9).allowed ||
+	    event_base_once(service_base(a->service), -1, EV_TIMEOUT, record_refusal, x, &now_tv) != 0)
+		free(x);
+}
+
+static void on_unproved(const struct http_request *r, const char *detail, void *arg)
+{
+	note_refusal(arg, r, "token", detail);
 }
 
 /* The token of an identity provider must hold; one of our own the database looks at. */
@@ -229,7 +265,7 @@ static bool prove(struct api *a, const struct http_request *r, const unsigned ch
 	if (a->oidc == NULL || !oidc_is_jwt(token) || oidc_prove(a->oidc, token, sha256, &fault, e))
 		return true;
 	if (e->code == ERR_UNAUTHORIZED)
-		note_refusal(a, r, fault, e->detail);
+		note_refusal(a, r, jwt_fault_name(fault), e->detail);
 	return false;
 }
 

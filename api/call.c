@@ -53,6 +53,15 @@ enum err_code call_code(const char *sqlstate)
 	return sqlstate[0] == '\0' || db_retryable(sqlstate) ? ERR_DB_LOST : ERR_DB_REFUSED;
 }
 
+static call_unproved_cb *unproved;
+static void *unproved_arg;
+
+void call_on_unproved(call_unproved_cb *cb, void *arg)
+{
+	unproved = cb;
+	unproved_arg = arg;
+}
+
 bool call_token(const char *authorization, unsigned char sha256[32], struct err *e)
 {
 	static const char token68[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
@@ -130,6 +139,8 @@ void call_refused(const struct http_request *r, const PGresult *res, struct err 
 	} else {
 		err_set(e, code, "%s", message);
 	}
+	if (code == ERR_UNAUTHORIZED && unproved != NULL)
+		unproved(r, message, unproved_arg);
 }
 
 static char *copy(const char *text)

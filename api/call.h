@@ -25,6 +25,10 @@ bool call_token(const char *authorization, unsigned char sha256[32], struct err 
 struct oidc;
 void call_use_oidc(struct oidc *o);
 
+/* Who is told of tokens that the database did not take, before they are answered; `cb` NULL: nobody. */
+typedef void call_unproved_cb(const struct http_request *r, const char *detail, void *arg);
+void call_on_unproved(call_unproved_cb *cb, void *arg);
+
 /* Sends the proof that opens a segment. False: nothing was sent. */
 bool call_begin(struct db *db, const unsigned char sha256[32], const char *role, const char *request_id,
 		db_result_cb *cb, void *arg);

@@ -15,12 +15,13 @@ CREATE TABLE fleet.refused_login (
 );
 CREATE INDEX refused_login_at ON fleet.refused_login (at);
 COMMENT ON TABLE fleet.refused_login IS
-	'Access tokens that coldfleet-api refused, one row each, for 90 days; a process writes at most one a second on average, the metric '
+	'Tokens that coldfleet-api refused, one row each, for 90 days; a process writes at most one a second on average, the metric '
 	'coldfleet_api_logins_refused_total counts all.';
 COMMENT ON COLUMN fleet.refused_login.refused_login_id IS 'Number of the row.';
 COMMENT ON COLUMN fleet.refused_login.at IS 'When.';
 COMMENT ON COLUMN fleet.refused_login.reason IS
-	'malformed, algorithm, type, key, signature, issuer, audience, time or subject: the first thing that was wrong.';
+	'malformed, algorithm, type, key, signature, issuer, audience, time or subject: the first thing that was wrong with a token of an '
+	'identity provider; token: one of our own that is unknown, expired or revoked.';
 COMMENT ON COLUMN fleet.refused_login.detail IS 'The same in words.';
 COMMENT ON COLUMN fleet.refused_login.address IS 'Where the request came from; NULL: a Unix socket.';
 COMMENT ON COLUMN fleet.refused_login.request_id IS 'The request, as in the log.';

@@ -101,6 +101,8 @@ def test_token_that_does_not_hold_is_401_and_noted(api, provider, stack, tmp_pat
     wait_for(lambda: stack.value("SELECT count(DISTINCT reason) FROM fleet.refused_login") == len(bad), 10, "all to be noted")
     assert {row[0] for row in stack.sql("SELECT reason FROM fleet.refused_login")} == set(bad)
     assert server.metric("coldfleet_api_logins_refused_total") == len(bad)
+    audited = stack.rest("/v1/audit?kind=login&action=refused", "AUDITOR").json["items"]
+    assert audited and audited[-1]["new"]["reason"] in bad
     assert status(server, good) == 200
 
 

@@ -307,3 +307,13 @@ def test_a_crash_of_the_database_in_the_middle_of_writing_leaves_a_whole_chain(o
     assert stack.value("SELECT count(*) FROM audit.entry WHERE kind = 'device' AND id = 'audit-1' AND action = 'changed' "
                        "AND convert_from(canonical, 'UTF8')::jsonb -> 'new' ? 'hardware_revision'") - 1 == revision >= len(done)
     assert re.search("terminated by signal 9", stack.log("postgres"))
+
+
+def test_a_token_that_nobody_has_is_in_the_trail_and_a_flood_of_them_is_not(stack):
+    before = stack.value("SELECT number FROM audit.head()")
+    for n in range(200):
+        assert stack.rest("/v1/devices", f"cf_nobody_{n}").status == 401
+    refused = wait_for(lambda: stack.sql("SELECT id, convert_from(canonical, 'UTF8')::jsonb -> 'new' FROM audit.entry "
+                                         "WHERE number > %s AND kind = 'login' ORDER BY number", [before]), 20, "the first refusal")
+    assert refused[0][0] == "127.0.0.1" and refused[0][1]["reason"] == "token"
+    assert len(refused) <= 2 * (1 + 20 * PATIENCE // 60 + 1), "one entry and one count a minute"

@@ -63,12 +63,14 @@ class Stack(Private):
         return process
 
     def connect_trackers(self, given):
-        """In two processes, so that neither comes near the limit on open files."""
+        """In as many processes as the limit on open files asks for: a tracker has three."""
         began = time.monotonic()
-        half = given.trackers // 2
         serials = [f"bench-{n:05}" for n in range(1, given.trackers + 1)]
-        for name, mine in (("first", serials[:half]), ("second", serials[half:])):
-            path = self.dir / f"{name}.serials"
+        each = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE_FILES) // 3
+        processes = max(2, -(-given.trackers // each))
+        for name in range(processes):
+            mine = serials[name::processes]
+            path = self.dir / f"trackers-{name}.serials"
             path.write_text("\n".join(mine) + "\n")
             self.spawn("run", "--serials", path, "--interval", "86400", "--start-over", max(1, given.trackers // CONNECTS))
         tell(f"connecting {given.trackers} trackers")

@@ -13,7 +13,7 @@
 #include "tests/tracker/physics.h"
 
 #define SLOW_EVERY 6 /* samples between two measurements of battery, position and the like */
-#define FILES_EACH 4 /* socket, libmosquitto's socket pair, flash */
+#define FILES_EACH 3 /* socket, libmosquitto's socket pair; with --flash one more */
 #define FILES_BASE 64
 #define PATH_BYTES 4096
 
@@ -243,7 +243,7 @@ struct fleet *fleet_new(struct event_base *base, const struct fleet_options *opt
 	f->o = *options;
 	f->changed = changed;
 	f->arg = arg;
-	bool ok = link_files(serials->count * FILES_EACH + FILES_BASE, e);
+	bool ok = link_files(serials->count * (options->flash != NULL ? FILES_EACH + 1 : FILES_EACH) + FILES_BASE, e);
 	for (size_t i = 0; ok && i < serials->count; i++)
 		ok = add(f, base, serials->names[i], e);
 	if (!ok)

@@ -230,7 +230,7 @@ AS $$
 DECLARE
 	device CONSTANT int := api.device_number(serial);
 	body CONSTANT text := concat('{"serial":', to_json(serial),
-		(SELECT concat(',', api.json_reported(r)) FROM (SELECT) AS always LEFT JOIN telemetry.device_status AS r ON r.device_id = device),
+		(SELECT concat(',', api.json_reported(r, true)) FROM (SELECT) AS always LEFT JOIN telemetry.device_status AS r ON r.device_id = device),
 		',"latest":', (SELECT api.json_latest(s) FROM telemetry.device_state AS s WHERE s.device_id = device), '}');
 BEGIN
 	RETURN (200, body, left(md5(body), 16), NULL)::api.answer;

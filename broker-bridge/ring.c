@@ -193,15 +193,19 @@ static bool open_wake(struct ring *r, const char *path, struct err *e)
 	return true;
 }
 
+static void write_wake(const struct ring *r)
+{
+	/* A full FIFO is one that the reader will see. */
+	ssize_t written = write(r->wake_fd, "", 1);
+	(void)written;
+}
+
 /* Four accesses are sequentially consistent: head and `sleeping` here, both in ring_sleep(). Each side writes its own
  * and then reads the other's, so at least one of the two sees what the other did. */
 static void wake(struct ring *r)
 {
-	if (atomic_load(&r->header->sleeping) == 0 || atomic_exchange(&r->header->sleeping, 0) == 0)
-		return;
-	/* A full FIFO is one that the reader will see. */
-	ssize_t written = write(r->wake_fd, "", 1);
-	(void)written;
+	if (atomic_load(&r->header->sleeping) != 0 && atomic_exchange(&r->header->sleeping, 0) != 0)
+		write_wake(r);
 }
 
 /* Continues where the last process of this side ended. */
@@ -214,7 +218,8 @@ static bool take_over(struct ring *r, const char *path, struct err *e)
 	r->tail = tail;
 	r->at = r->side == RING_WRITER ? head : tail;
 	if (r->side == RING_WRITER)
-		wake(r); /* the last writer may have been killed before it did */
+		write_wake(
+			r); /* the last writer may have been killed when it had said that it would, and not yet had */
 	return true;
 }
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/base64url.h"
 #include "core/cbor_json.h"
 
 static size_t bytes_of(const char *hex, uint8_t *out)
@@ -294,6 +295,24 @@ static void test_byte_strings_become_base64url(void **state)
 	}
 }
 
+static void test_base64url_has_one_form_and_no_other_is_read(void **state)
+{
+	static const char *const bad[] = {"A", "_x", "AAB", "AA==", "A A", "AA\n", "+A", "/A", "AAAAA"};
+	uint8_t out[8];
+	size_t len;
+	(void)state;
+	assert_true(base64url_decode("__77", 4, out, sizeof(out), &len));
+	assert_int_equal(len, 3);
+	assert_memory_equal(out, "\xff\xfe\xfb", 3);
+	assert_true(base64url_decode("_w", 2, out, sizeof(out), &len));
+	assert_int_equal(len, 1);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (base64url_decode(bad[i], strlen(bad[i]), out, sizeof(out), &len))
+			fail_msg("%s was taken", bad[i]);
+	assert_false(base64url_decode("__77", 4, out, 2, &len));
+	assert_false(base64url_decode("AA\0A", 4, out, sizeof(out), &len));
+}
+
 static void test_what_does_not_fit_is_counted_and_not_written(void **state)
 {
 	uint8_t bytes[8];
@@ -336,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_beyond_64_bits_with_sign_are_refused_as_such),
 		cmocka_unit_test(test_what_json_does_not_have_is_refused),
 		cmocka_unit_test(test_byte_strings_become_base64url),
+		cmocka_unit_test(test_base64url_has_one_form_and_no_other_is_read),
 		cmocka_unit_test(test_what_does_not_fit_is_counted_and_not_written),
 		cmocka_unit_test(test_json_of_nine_levels_is_refused),
 	};

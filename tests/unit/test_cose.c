@@ -319,6 +319,38 @@ static void test_two_lists_that_differ_are_refused(void **state)
 	trust_free(&b);
 }
 
+static void test_trust_is_loaded_from_a_list_or_a_single_key_and_from_nothing_else(void **state)
+{
+	char path[] = "/tmp/trust-list-XXXXXX";
+	uint8_t bytes[TRUST_BYTES_MAX];
+	size_t len;
+	struct err e = {0};
+	struct trust *t = list_of(3, alice, bob), *loaded;
+	FILE *f = fdopen(mkstemp(path), "w");
+	(void)state;
+	assert_true(trust_encode(t, bytes, sizeof(bytes), &len, &e));
+	fwrite(bytes, 1, len, f);
+	fflush(f);
+	loaded = trust_load(path, &e);
+	assert_non_null(loaded);
+	assert_int_equal(trust_version(loaded), 3);
+	trust_free(&loaded);
+	fputc(0, f);
+	fflush(f);
+	assert_null(trust_load(path, &e));
+	assert_non_null(strstr(e.detail, "bytes behind the end"));
+	fclose(f);
+	f = fopen(path, "w");
+	fputs("hello", f);
+	fclose(f);
+	assert_null(trust_load(path, &e));
+	assert_non_null(strstr(e.detail, "expected a public key"));
+	unlink(path);
+	assert_null(trust_load(path, &e));
+	assert_non_null(strstr(e.detail, path));
+	trust_free(&t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -333,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_same_key_twice_in_a_trust_list_is_refused),
 		cmocka_unit_test(test_new_trust_list_needs_an_old_key_and_a_new_one_and_a_higher_version),
 		cmocka_unit_test(test_two_lists_that_differ_are_refused),
+		cmocka_unit_test(test_trust_is_loaded_from_a_list_or_a_single_key_and_from_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, make_keys, free_keys);
 }

@@ -625,6 +625,17 @@ $$;
 COMMENT ON FUNCTION api.command_cancel(text, jsonb) IS
 	'POST /v1/commands/{id}:cancel: a command that is not sent never will be. Sent or ended: CF409; unknown: CF404.';
 
+CREATE OR REPLACE FUNCTION api.json_commands(device int) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT concat('{"open":', (SELECT count(*) FROM command.command AS c WHERE c.device_id = device AND c.place IS NOT NULL),
+		',"switched":', coalesce((SELECT concat('{"operation":"', c.operation, '","command_id":"', c.command_id, '","at":',
+				api.json_time(c.ended_at), ',"late":', to_json(c.late), '}')
+			FROM command.command AS c WHERE c.device_id = device AND c.switched IS NOT NULL ORDER BY c.switched DESC LIMIT 1), 'null'), '}')
+$$;
+COMMENT ON FUNCTION api.json_commands(int) IS
+	'What a device is being told, as a JSON object: how many commands have not ended, and the last disable or enable that it carried out.';
+
 -- Configuration travels as a command
 
 CREATE FUNCTION api.send_config() RETURNS trigger

@@ -34,6 +34,12 @@ DROP FUNCTION api.json_moment(timestamptz);
 DROP FUNCTION api.request_make(command.request, int[], jsonb, double precision, text);
 DROP FUNCTION api.interlock(command.request, int[]);
 DROP FUNCTION api.wish(jsonb, timestamptz);
+CREATE OR REPLACE FUNCTION api.json_commands(device int) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT '{"open":0,"switched":null}' WHERE device IS NOT NULL
+$$;
+COMMENT ON FUNCTION api.json_commands(int) IS 'What a device is being told, as a JSON object; nothing, until the schema knows of commands.';
 REVOKE EXECUTE ON FUNCTION command.hold(int[]), command.advance(int[]) FROM coldfleet_api_definer;
 
 COMMIT;

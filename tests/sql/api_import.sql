@@ -33,7 +33,7 @@ SELECT results_eq($$ SELECT * FROM pg_temp.import('ndjson', E'{"serial":"imp-1",
 		(11, 'failed', 'expected a JSON object'), (12, 'failed', 'expected texts, and for tags a list or words with spaces between'),
 		(13, 'failed', 'state: expected registered, active, disabled, quarantined, banned or decommissioned'), (14, 'created', NULL) $$,
 	'test_each_row_has_its_own_result_with_the_reason');
-SELECT is(d - '{created_at,latest,model,mcu_state,reported,identity_mismatch}'::text[], '{"serial": "imp-1", "state": "active", "firmware": "2.0", "tags": ["a", "b"], "groups": [],
+SELECT is(d - '{created_at,latest,model,mcu_state,reported,identity_mismatch,commands}'::text[], '{"serial": "imp-1", "state": "active", "firmware": "2.0", "tags": ["a", "b"], "groups": [],
 	"module": null, "sim": null}', 'test_an_imported_device_is_as_its_row_says') FROM (SELECT api.device('imp-1')::jsonb) AS v (d);
 SELECT is(api.device('imp-7')::jsonb -> 'tags', '["x", "y"]', 'test_tags_may_be_words');
 SELECT results_eq($$ SELECT DISTINCT actor, reason, request_id FROM fleet.history WHERE key = 'imp-1' $$,

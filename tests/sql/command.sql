@@ -303,6 +303,9 @@ SELECT is(pg_temp.reply(:'command', 'succeeded'), 'repeated', 'test_a_result_sai
 SELECT is(pg_temp.reply(:'command', 'failed'), 'contradicts', 'test_another_result_afterwards_does_not_undo_the_first');
 SELECT is(pg_temp.stands(:'command'), 'succeeded', 'test_a_success_stays_one');
 SELECT is((SELECT state FROM fleet.device WHERE serial = 'q-1'), 'disabled', 'test_a_disable_that_succeeded_disables_the_device');
+SELECT is(api.device('q-1')::jsonb #>> '{commands,switched,operation}', 'disable', 'test_a_device_tells_the_last_switch_that_it_carried_out')
+FROM set_config('coldfleet.scope', '*', true);
+SELECT is(api.device('q-1')::jsonb #> '{commands,open}', '1', 'test_and_how_many_commands_are_open');
 SELECT results_eq(format('SELECT from_state || '' '' || to_state FROM command.history WHERE command_id = %L ORDER BY history_id', :'command'), $$
 	VALUES ('requested awaiting_approval'), ('awaiting_approval approved'), ('approved signed'), ('signed sent'), ('sent waiting'), ('waiting sent'),
 		('sent accepted'), ('accepted succeeded') $$, 'test_history_tells_every_step');

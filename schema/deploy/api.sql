@@ -269,17 +269,18 @@ $$;
 COMMENT ON FUNCTION api.json_mismatch(int) IS
 	'Where what a device told of its module and SIM is not what was expected, as a JSON array; NULL: nowhere.';
 
-CREATE FUNCTION api.json_reported(s telemetry.device_status) RETURNS text
+CREATE FUNCTION api.json_reported(s telemetry.device_status, doubtful boolean) RETURNS text
 LANGUAGE sql STABLE
 AS $$
 	SELECT concat('"mcu_state":', api.json_or_null(s.mcu_state), ',"reported":', CASE WHEN s.device_id IS NULL THEN 'null' ELSE concat(
 			'{"received_at":', api.json_time(s.received_at), ',"boot":', s.boot, ',"uptime_s":', to_json(s.uptime_s),
 			',"clock":', coalesce(api.json_time(s.clock), 'null'), ',"firmware":', s.body -> 'firmware',
 			',"module":', coalesce((s.body -> 'module')::text, 'null'), ',"config_version":', coalesce(s.config_version::text, 'null'), '}') END,
-		',"identity_mismatch":', coalesce(api.json_mismatch(s.device_id), '[]'))
+		',"identity_mismatch":', coalesce(CASE WHEN doubtful THEN api.json_mismatch(s.device_id) END, '[]'))
 $$;
-COMMENT ON FUNCTION api.json_reported(telemetry.device_status) IS
-	'What a device last told about itself as fields of a JSON object: mcu_state, reported (null: it told nothing), identity_mismatch.';
+COMMENT ON FUNCTION api.json_reported(telemetry.device_status, boolean) IS
+	'What a device last told about itself as fields of a JSON object: mcu_state, reported (null: it told nothing), identity_mismatch, which '
+	'is looked up only if doubtful.';
 
 CREATE FUNCTION api.json_commands(device int) RETURNS text
 LANGUAGE sql STABLE
@@ -309,7 +310,7 @@ BEGIN
 		',"sim":', CASE WHEN i.sim_id IS NULL THEN 'null' ELSE concat(
 			'{"iccid":', to_json(i.iccid), ',"imsi":', api.json_or_null(i.imsi),
 			',"apn":', api.json_or_null(i.apn), ',"expected_prefix":', api.json_or_null(i.expected_prefix::text), '}') END,
-		',', api.json_reported(r), ',"commands":', api.json_commands(d.device_id),
+		',', api.json_reported(r, r.imei <> o.imei OR r.iccid IS DISTINCT FROM i.iccid OR r.imsi <> i.imsi COLLATE "C"), ',"commands":', api.json_commands(d.device_id),
 		',"latest":', api.json_latest(s), '}')
 	INTO answer
 	FROM fleet.device AS d

@@ -7,7 +7,7 @@ DROP FUNCTION api.device_number(text);
 DROP FUNCTION api.json_reading(telemetry.reading);
 DROP FUNCTION api.device(text);
 DROP FUNCTION api.json_commands(int);
-DROP FUNCTION api.json_reported(telemetry.device_status);
+DROP FUNCTION api.json_reported(telemetry.device_status, boolean);
 DROP FUNCTION api.json_mismatch(int);
 DROP FUNCTION api.json_tags(text[]);
 DROP FUNCTION api.json_model(fleet.model, text);

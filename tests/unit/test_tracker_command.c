@@ -376,11 +376,11 @@ static void test_old_early_and_late_commands_are_rejected(void **state)
 			"counter 5, expected more than 5");
 	assert_rejected((struct wish){.operation = "locate", .counter = 4, .epoch = 1}, "counter 4");
 	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 0}, "epoch 0");
-	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 1, .from = 60, .to = 120},
+	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 1, .from = 180, .to = 240},
 			"not before");
 	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 1, .from = -120, .to = -60},
 			"expired");
-	carry_out(&c, (struct wish){.operation = "locate", .counter = 1, .epoch = 2});
+	carry_out(&c, (struct wish){.operation = "locate", .counter = 1, .epoch = 2, .from = 60, .to = 120});
 	rig.faults.no_clock = true;
 	carry_out(&c, (struct wish){.operation = "locate", .counter = 2, .epoch = 2, .from = -120, .to = -60});
 	assert_int_equal(rig.sent[rig.count - 1].device_time, -1);

@@ -96,6 +96,18 @@ class Stack(Private):
         return json.loads(said)
 
 
+    def cpu(self):
+        """Seconds of processor time that all of it has used so far: daemons, broker, PostgreSQL's processes, trackers."""
+        roots = {int(path.read_text().split()[0]) for path in (self.dir / "run").glob("*.pid")} | {p.pid for p in self.processes}
+        ticks = 0
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                field = entry.read_text().rpartition(") ")[2].split()
+                if int(entry.parent.name) in roots or int(field[1]) in roots:
+                    ticks += int(field[11]) + int(field[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def end(process):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
@@ -123,7 +135,7 @@ def fleet(stack, given):
     """Rounds of one request for all; the last of them counts, when everybody has connected and is calm."""
     best = {}
     for number in range(given.rounds):
-        began = time.time()
+        began, used = time.time(), stack.cpu()
         request = stack.rest("POST", "/v1/commands", "operator", {"operation": "locate", "reason": "bench",
                                                                   "target": {"filter": {"model": "CF-1", "state": "active"}}})
         requested = time.time() - began
@@ -134,6 +146,7 @@ def fleet(stack, given):
                                    "WHERE serial LIKE 'bench-%')")) > 0:
             time.sleep(0.25)
         # A tracker without a position says so; that is an answer, too.
+        used = stack.cpu() - used
         done = int(stack.psql("-c", f"{ids} AND state IN ('succeeded', 'failed')"))
         last = float(stack.psql("-c", f"SELECT extract(epoch FROM max(ended_at)) FROM command.command "
                                       f"WHERE request_id = '{request['id']}' AND state IN ('succeeded', 'failed')"))
@@ -147,7 +160,7 @@ def fleet(stack, given):
                                                "GROUP BY command_id").split()]
         result = {"commands_per_s": done / (last - began), "accept_ms": quantiles([(moment - began) * 1000 for moment in at])}
         tell(f"round {number + 1}: {done} commands in {last - began:.1f} s, {result['commands_per_s']:.0f} a second; "
-             f"the request itself took {requested:.2f} s")
+             f"the request itself took {requested:.2f} s; {used / done * 1000:.2f} ms of processor time each, trackers included")
         if result["commands_per_s"] > best.get("commands_per_s", 0):
             best = result
     return {**best, "telemetry_per_s": 0}
@@ -166,11 +179,23 @@ def ingested(stack):
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("coldfleet_ingest_messages_total "))
 
 
+def await_rate(stack, wanted):
+    """Until the senders have connected and what they send is stored at that rate, or does not get faster."""
+    until, before = time.monotonic() + 60, ingested(stack)
+    while time.monotonic() < until:
+        time.sleep(2)
+        now = ingested(stack)
+        if (now - before) / 2 > 0.9 * wanted:
+            return
+        before = now
+    tell(f"the telemetry stays below {wanted} messages a second: this machine has other things to do, too")
+
+
 def single(stack, given):
     load = stack.spawn("load", "--serials", f"load-:{SENDERS}", "--rate", given.telemetry, "--duration", "600s")
     rng, since, ids = random.Random(1), {}, []
     try:
-        time.sleep(5)  # until the senders have connected and the rate is steady
+        await_rate(stack, given.telemetry)
         began, before = time.monotonic(), ingested(stack)
         for _ in range(given.commands):
             serial = f"bench-{rng.randrange(given.trackers) + 1:05}"

@@ -371,7 +371,7 @@ def flood(stack, serial, count):
 
 
 def test_slow_reader_is_cut_off_and_one_that_reads_gets_everything(api, stack):
-    server, serial = api(stream_buffer="64KiB"), device(stack)
+    server, serial = api(stream_buffer="2MiB"), device(stack)  # more than one flood, less than all that come
     slow = stalled(server.port, server.token)
     with slow, Stream(server.port, server.token, device=serial, type="config") as stream:
         wait_for(lambda: server.metric("coldfleet_api_stream_readers") == 2, 20, "both to listen")
@@ -414,7 +414,7 @@ def test_a_thousand_slow_readers_leave_the_rest_served(api, stack):
             assert [stream.read().body["n"] for _ in range(1000)] == list(range(1, 101)) * 10
         print(f"slowest of 50 requests: {max(times) * 1e3:.0f} ms, median {sorted(times)[25] * 1e3:.0f} ms; "
               f"rss_mib {before:.0f}, with 1000 readers {listening:.0f}, at most {most:.0f}")
-        assert max(times) < 2 * PATIENCE
+        assert max(times) < 5 * PATIENCE
     wait_for(lambda: server.metric("coldfleet_api_stream_readers") == 0, 30, "all to be gone")
 
 

@@ -41,8 +41,8 @@ struct signer {
 
 static const char object[] = "signer";
 
-static const struct statement *const statements[] = {&stmt_command_take_to_sign, &stmt_command_targets,
-						     &stmt_command_store_signed, &stmt_command_refuse_to_sign};
+static const struct statement *const statements[] = {&stmt_signer_take_to_sign, &stmt_signer_targets,
+						     &stmt_signer_store_signed, &stmt_signer_refuse_to_sign};
 
 static void take(struct signer *s);
 static void fetch_or_sign(struct signer *s);
@@ -154,8 +154,8 @@ static void store(struct signer *s, struct outcome *signatures, struct outcome *
 	for (size_t i = 0; i < COSE_KID_BYTES; i++)
 		snprintf(kid + 2 + 2 * i, 3, "%02x", bytes[i]);
 	s->state = SIGNER_STORING;
-	if (!send_outcome(s, &stmt_command_store_signed, signatures, kid, on_signed_rows) ||
-	    !send_outcome(s, &stmt_command_refuse_to_sign, refusals, NULL, on_refused_rows) ||
+	if (!send_outcome(s, &stmt_signer_store_signed, signatures, kid, on_signed_rows) ||
+	    !send_outcome(s, &stmt_signer_refuse_to_sign, refusals, NULL, on_refused_rows) ||
 	    !db_commit(s->db, on_stored, s))
 		idle(s);
 }
@@ -242,7 +242,7 @@ static void fetch_or_sign(struct signer *s)
 	const char *const values[] = {id};
 	const struct db_params params = {.count = 1, .values = values};
 	s->state = SIGNER_FETCHING;
-	if (!db_query(s->db, &stmt_command_targets, &params, targets_row, s) || !db_commit(s->db, targets_done, s))
+	if (!db_query(s->db, &stmt_signer_targets, &params, targets_row, s) || !db_commit(s->db, targets_done, s))
 		idle(s);
 }
 
@@ -266,7 +266,7 @@ static int64_t int8_of(const PGresult *res, int row, int column)
 	return PQgetisnull(res, row, column) ? 0 : pg_read_int8(PQgetvalue(res, row, column));
 }
 
-/* The columns of command_take_to_sign.sql, in its order. */
+/* The columns of signer_take_to_sign.sql, in its order. */
 static void take_row(struct signer *s, const PGresult *res, int row, struct sign_order *o)
 {
 	memcpy(o->id, PQgetvalue(res, row, 0), COMMAND_ID_BYTES);
@@ -326,7 +326,7 @@ static void take(struct signer *s)
 	const struct db_params params = {.count = 1, .values = values, .binary_result = true};
 	s->state = SIGNER_TAKING;
 	s->taken_at = now_seconds(CLOCK_MONOTONIC);
-	if (!db_query(s->db, &stmt_command_take_to_sign, &params, on_rows, s) || !db_commit(s->db, on_taken, s))
+	if (!db_query(s->db, &stmt_signer_take_to_sign, &params, on_rows, s) || !db_commit(s->db, on_taken, s))
 		idle(s);
 }
 

@@ -37,7 +37,8 @@ struct witness {
 
 static const char object[] = "witness";
 
-static const struct statement *const statements[] = {&stmt_audit_head, &stmt_audit_entries, &stmt_audit_checkpoint};
+static const struct statement *const statements[] = {&stmt_signer_audit_head, &stmt_signer_audit_entries,
+						     &stmt_signer_audit_checkpoint};
 
 static void read_chunk(struct witness *w);
 
@@ -190,7 +191,7 @@ static void keep(struct witness *w, const struct audit_checkpoint *c, const uint
 	snprintf(at, sizeof(at), "%" PRId64, c->at);
 	const char *const values[] = {number, hash, at, kid, hex};
 	const struct db_params params = {.count = 5, .values = values};
-	if (!db_query(w->db, &stmt_audit_checkpoint, &params, NULL, NULL) || !db_commit(w->db, on_kept, w))
+	if (!db_query(w->db, &stmt_signer_audit_checkpoint, &params, NULL, NULL) || !db_commit(w->db, on_kept, w))
 		w->busy = false;
 }
 
@@ -262,7 +263,7 @@ static void read_chunk(struct witness *w)
 	const struct db_params params = {.count = 3, .values = values, .binary_result = true};
 	w->rows = 0;
 	w->fault = (struct err){0};
-	if (!db_query(w->db, &stmt_audit_entries, &params, entry_rows, w) || !db_commit(w->db, entries_done, w))
+	if (!db_query(w->db, &stmt_signer_audit_entries, &params, entry_rows, w) || !db_commit(w->db, entries_done, w))
 		w->busy = false;
 }
 
@@ -303,7 +304,7 @@ static void look(struct witness *w)
 	const struct db_params params = {.binary_result = true};
 	if (w->busy || !db_up(w->db))
 		return;
-	w->busy = db_query(w->db, &stmt_audit_head, &params, head_row, w) && db_commit(w->db, head_done, w);
+	w->busy = db_query(w->db, &stmt_signer_audit_head, &params, head_row, w) && db_commit(w->db, head_done, w);
 }
 
 /* ---- events ---- */

@@ -254,6 +254,8 @@ AS $$
 DECLARE
 	devices CONSTANT int[] := ARRAY(SELECT DISTINCT c.device_id FROM unnest(command_ids) AS u JOIN command.command AS c ON c.command_id = u);
 	back uuid[];
+	gone uuid[];
+	held uuid[];
 	first uuid[];
 	others uuid[];
 BEGIN
@@ -261,10 +263,25 @@ BEGIN
 	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation)
 		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
 		WHERE c.generation = u.generation AND c.state = 'sent' AND c.sends = 1);
-	-- An earlier sending may have arrived: it stays sent.
-	UPDATE command.command AS c SET sends = c.sends - 1
+	-- An earlier sending may have arrived: it stays sent. Said twice, as after a lost connection, it counts once.
+	UPDATE command.command AS c SET sends = c.sends - 1, generation = c.generation + 1
 	FROM unnest(command_ids, generations) AS u (id, generation)
 	WHERE c.command_id = u.id AND c.generation = u.generation AND c.state = 'sent' AND c.sends > 1;
+	-- What somebody stopped while it was on its way is stopped now that it never was.
+	gone := ARRAY(SELECT c.command_id FROM unnest(back) AS u JOIN command.command AS c ON c.command_id = u JOIN command.request AS r USING (request_id)
+		JOIN fleet.device AS d USING (device_id) WHERE r.state = 'cancelled' OR d.state = 'decommissioned');
+	held := ARRAY(SELECT c.command_id FROM unnest(back) AS u JOIN command.command AS c ON c.command_id = u JOIN command.request AS r USING (request_id)
+		WHERE r.state = 'paused' AND c.command_id <> ALL (gone));
+	UPDATE command.command AS c SET state = 'cancelled', place = NULL, ended_at = now(), sends = 0, sent_at = NULL, retry_at = 'infinity',
+		detail = 'its request was cancelled, or its device decommissioned, and it had reached nobody'
+	FROM unnest(gone) AS u WHERE c.command_id = u;
+	UPDATE command.command AS c SET state = 'approved', place = 'held', generation = c.generation + 1, counter = NULL, taken_at = NULL,
+		sends = 0, sent_at = NULL, retry_at = 'infinity', detail = 'paused'
+	FROM unnest(held) AS u WHERE c.command_id = u;
+	IF cardinality(gone) > 0 THEN
+		PERFORM audit.record('cancelled', 'command', command.named(gone), NULL, '{"state": "sent"}', '{"state": "cancelled"}');
+	END IF;
+	back := ARRAY(SELECT unnest(back) EXCEPT SELECT unnest(gone || held));
 	-- Of those that come back and the one that went to the front meanwhile, the first waits and the others are signed anew.
 	first := ARRAY(SELECT h.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
 		SELECT c.command_id FROM command.command AS c WHERE c.device_id = d AND c.place IS NOT NULL
@@ -284,7 +301,8 @@ END
 $$;
 COMMENT ON FUNCTION command.unreachable(uuid[], int[]) IS
 	'Says of claimed commands that they surely reached nobody: the broker answered that no one subscribes, or they were not published. They '
-	'wait for their device, but for one of which an earlier sending may have arrived; that one stays sent. Stale generations change nothing. '
+	'wait for their device, but for one of which an earlier sending may have arrived; that one stays sent. One whose request was cancelled or '
+	'paused meanwhile, or whose device was decommissioned, is now cancelled or held itself. Stale generations change nothing. '
 	'A device that appeared between the publish and this call is to be named to the next command.claim().';
 
 CREATE FUNCTION command.judge(serials text[], command_ids uuid[], counters bigint[], statuses text[], OUT device_ids int[], OUT verdicts text[])
@@ -292,22 +310,25 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
-	SELECT array_agg(j.device_id ORDER BY j.n), array_agg(j.verdict ORDER BY j.n) FROM (SELECT u.n, d.device_id, CASE
-		WHEN c.command_id IS NULL THEN 'unknown'
-		WHEN c.device_id IS DISTINCT FROM d.device_id THEN 'foreign'
-		WHEN c.state IN ('awaiting_approval', 'approved', 'signed', 'refused') OR c.counter IS NULL THEN 'unexpected'
-		WHEN c.counter <> u.counter
-			AND NOT EXISTS (SELECT FROM command.message AS m WHERE m.command_id = u.id AND m.counter = u.counter) THEN 'unexpected'
-		-- The first result of a batch stands, like one that stood before it.
-		WHEN u.status = 'accepted' THEN CASE WHEN c.state IN ('accepted', 'succeeded', 'failed', 'rejected')
-			OR u.n > min(u.n) OVER (PARTITION BY u.id) THEN 'repeated' ELSE 'applied' END
-		WHEN c.state IN ('succeeded', 'failed', 'rejected') THEN CASE WHEN c.state = u.status THEN 'repeated' ELSE 'contradicts' END
-		WHEN u.n = min(u.n) FILTER (WHERE u.status <> 'accepted') OVER (PARTITION BY u.id) THEN 'applied'
-		WHEN u.status = first_value(u.status) OVER (PARTITION BY u.id ORDER BY u.status = 'accepted', u.n) THEN 'repeated'
+	SELECT array_agg(j.device_id ORDER BY j.n), array_agg(j.verdict ORDER BY j.n) FROM (SELECT u.n, u.device_id, CASE
+		WHEN u.worthless IS NOT NULL THEN u.worthless
+		-- The first result of a batch stands, like one that stood before it; what is worth nothing is before nobody.
+		WHEN u.status = 'accepted' THEN CASE WHEN u.state IN ('accepted', 'succeeded', 'failed', 'rejected')
+			OR u.n > min(u.n) OVER (PARTITION BY u.id, u.worthless IS NULL) THEN 'repeated' ELSE 'applied' END
+		WHEN u.state IN ('succeeded', 'failed', 'rejected') THEN CASE WHEN u.state = u.status THEN 'repeated' ELSE 'contradicts' END
+		WHEN u.n = min(u.n) FILTER (WHERE u.status <> 'accepted') OVER (PARTITION BY u.id, u.worthless IS NULL) THEN 'applied'
+		WHEN u.status = first_value(u.status) OVER (PARTITION BY u.id, u.worthless IS NULL ORDER BY u.status = 'accepted', u.n) THEN 'repeated'
 		ELSE 'contradicts' END AS verdict
-	FROM unnest(serials, command_ids, counters, statuses) WITH ORDINALITY AS u (serial, id, counter, status, n)
-	LEFT JOIN LATERAL (SELECT x.device_id FROM fleet.device AS x WHERE x.serial = u.serial OFFSET 0) AS d ON true
-	LEFT JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c ON true) AS j
+	FROM (SELECT r.n, r.id, r.status, d.device_id, c.state, CASE
+			WHEN c.command_id IS NULL THEN 'unknown'
+			WHEN c.device_id IS DISTINCT FROM d.device_id THEN 'foreign'
+			WHEN c.state IN ('awaiting_approval', 'approved', 'signed', 'refused') OR c.counter IS NULL THEN 'unexpected'
+			WHEN c.counter <> r.counter
+				AND NOT EXISTS (SELECT FROM command.message AS m WHERE m.command_id = r.id AND m.counter = r.counter) THEN 'unexpected'
+			END AS worthless
+		FROM unnest(serials, command_ids, counters, statuses) WITH ORDINALITY AS r (serial, id, counter, status, n)
+		LEFT JOIN LATERAL (SELECT x.device_id FROM fleet.device AS x WHERE x.serial = r.serial OFFSET 0) AS d ON true
+		LEFT JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = r.id OFFSET 0) AS c ON true) AS u) AS j
 $$;
 COMMENT ON FUNCTION command.judge(text[], uuid[], bigint[], text[]) IS
 	'What each reply of a batch is worth, in its order: the device that it came from and the verdict of command.reply.';
@@ -512,9 +533,17 @@ DECLARE
 	soon CONSTANT timestamptz := now() + interval '1 s';
 	next timestamptz;
 	stale CONSTANT timestamptz := now() - (SELECT s.take_again FROM command.setting AS s);
+	patience CONSTANT interval := (SELECT s.result_timeout FROM command.setting AS s);
 BEGIN
+	-- Not those that only wait for results, or they would keep the others from their turn.
 	PERFORM command.expire(r.request_id, 5000) FROM (SELECT q.request_id FROM command.request AS q
-		WHERE q.open AND q.expires_at <= now() ORDER BY q.expires_at LIMIT 200) AS r;
+		WHERE q.open AND q.expires_at <= now() AND NOT EXISTS (SELECT FROM command.command AS c WHERE c.request_id = q.request_id
+			AND c.state = 'accepted' AND greatest(c.expires_at, c.since) + patience > now() OFFSET 0)
+		ORDER BY q.expires_at LIMIT 200) AS r;
+	PERFORM command.expire(r.request_id, 5000) FROM (SELECT q.request_id FROM command.request AS q
+		WHERE q.open AND q.expires_at <= now() AND EXISTS (SELECT FROM command.command AS c WHERE c.request_id = q.request_id
+			AND c.place IS NOT NULL AND c.state <> 'accepted' OFFSET 0)
+		ORDER BY q.expires_at LIMIT 200) AS r;
 	PERFORM command.release(r.request_id) FROM (SELECT q.request_id FROM command.request AS q
 		WHERE q.releasing AND q.state = 'active' AND q.not_before <= now() ORDER BY q.not_before LIMIT 200) AS r;
 	IF command.hear(5000) OR EXISTS (SELECT FROM command.command AS c

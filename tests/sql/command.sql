@@ -117,7 +117,7 @@ SELECT results_eq($$ SELECT was, becomes, role FROM tried WHERE code = '00000' O
 			('awaiting_approval', 'cancelled'), ('approved', 'cancelled'), ('signed', 'cancelled'), ('waiting', 'cancelled')) AS a (was, becomes)
 		UNION ALL SELECT 'approved', becomes, 'coldfleet_signer' FROM unnest(ARRAY['signed', 'refused']) AS becomes
 		UNION ALL SELECT was, becomes, 'coldfleet_bridge' FROM (VALUES ('signed', 'sent'), ('waiting', 'sent'), ('sent', 'waiting'), ('sent', 'approved'),
-			('signed', 'approved'), ('waiting', 'approved')) AS b (was, becomes)
+			('sent', 'cancelled'), ('signed', 'approved'), ('waiting', 'approved')) AS b (was, becomes)
 		UNION ALL SELECT was, 'expired', 'coldfleet_bridge'
 			FROM unnest(ARRAY['awaiting_approval', 'approved', 'signed', 'waiting', 'sent', 'accepted']) AS was
 		UNION ALL SELECT was, becomes, 'coldfleet_bridge' FROM unnest(ARRAY['waiting', 'sent', 'expired', 'cancelled']) AS was,
@@ -326,6 +326,71 @@ SELECT is(pg_temp.stands(:'locate'), 'expired', 'test_what_was_sent_and_not_answ
 SELECT isnt((SELECT sent_at FROM command.command WHERE command_id = :'locate'), NULL, 'test_and_still_says_when_it_was_sent');
 SELECT is(pg_temp.reply(:'locate', 'succeeded'), 'applied', 'test_a_late_reply_is_applied');
 SELECT is(pg_temp.stands(:'locate'), 'succeeded late', 'test_and_shown_as_late');
+
+-- Accepted, and then nothing
+
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-5', '{"operation": "locate"}') $$) ->> 'id' AS slow \gset
+SELECT pg_temp.take_all(20), pg_temp.store(20), pg_temp.claim(20), pg_temp.reply(:'slow', 'accepted');
+UPDATE command.request SET not_before = now() - interval '9 min', expires_at = now() - interval '8 min'
+WHERE request_id = (SELECT request_id FROM command.command WHERE command_id = :'slow');
+UPDATE command.command SET expires_at = now() - interval '8 min', since = now() - interval '59 min' WHERE command_id = :'slow';
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.stands(:'slow'), 'accepted wire', 'test_what_was_accepted_has_time_for_its_result');
+UPDATE command.command SET expires_at = now() - interval '61 min' WHERE command_id = :'slow';
+UPDATE command.command SET since = now() - interval '61 min' WHERE command_id = :'slow';
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.stands(:'slow'), 'expired', 'test_and_expires_when_none_comes');
+SELECT is((SELECT open FROM command.request JOIN command.command USING (request_id) WHERE command_id = :'slow'), false, 'test_a_request_without_open_commands_is_closed');
+SELECT is(pg_temp.reply(:'slow', 'failed'), 'applied', 'test_its_result_is_taken_even_then');
+
+-- Said twice, after a connection was lost in the middle of saying it
+
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-5', '{"operation": "reboot"}') $$) ->> 'id' AS twice \gset
+SELECT pg_temp.take_all(20), pg_temp.store(20), pg_temp.claim(20);
+UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'twice';
+SELECT is(pg_temp.claim(21, '{q-5}'), 'q-5', 'test_it_is_on_the_wire_for_the_second_time');
+SELECT pg_temp.unreachable(21), pg_temp.unreachable(21);
+SELECT is(pg_temp.stands(:'twice'), 'sent wire', 'test_that_a_second_sending_reached_nobody_takes_nothing_from_the_first_however_often_it_is_said');
+SELECT is(pg_temp.reply(:'twice', 'succeeded'), 'applied', 'test_and_the_first_one_is_answered');
+
+-- A batch in which others speak about the command first
+
+CREATE FUNCTION pg_temp.batch(id uuid, variadic said text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	its_counter CONSTANT bigint := (SELECT c.counter FROM command.command AS c WHERE c.command_id = id);
+	many CONSTANT int := cardinality(said);
+BEGIN
+	SET LOCAL ROLE coldfleet_bridge;
+	PERFORM command.record_replies(ARRAY(SELECT split_part(s, ' ', 1) FROM unnest(said) AS s), array_fill(id, ARRAY[many]),
+		ARRAY(SELECT its_counter + split_part(s, ' ', 3)::int FROM unnest(said) AS s), ARRAY(SELECT split_part(s, ' ', 2) FROM unnest(said) AS s),
+		array_fill(NULL::text, ARRAY[many]), array_fill(NULL::jsonb, ARRAY[many]), array_fill(now(), ARRAY[many]), array_fill(1::bigint, ARRAY[many]),
+		array_fill(NULL::bigint, ARRAY[many]), array_fill('raw'::bytea, ARRAY[many]), array_fill(now(), ARRAY[many]));
+	RESET ROLE;
+	RETURN (SELECT string_agg(verdict, ' ' ORDER BY reply_id) FROM (SELECT r.reply_id, r.verdict FROM command.reply AS r ORDER BY r.reply_id DESC LIMIT many) AS v);
+END
+$$;
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-6', '{"operation": "reboot"}') $$) ->> 'id' AS crowd \gset
+SELECT pg_temp.take_all(22), pg_temp.store(22), pg_temp.claim(22);
+SELECT is(pg_temp.batch(:'crowd', 'q-5 failed 0', 'q-6 rejected 77', 'q-6 accepted 0', 'q-6 succeeded 0', 'q-6 failed 0'),
+	'foreign unexpected applied applied contradicts', 'test_what_is_worth_nothing_in_a_batch_stands_in_nobodys_way');
+SELECT is(pg_temp.stands(:'crowd'), 'succeeded', 'test_and_the_device_itself_has_the_word');
+
+-- Stopped while it was on its way to nobody
+
+SELECT pg_temp.rest('anna', 'operator', $$ api.commands_make('{"operation": "locate", "target": {"serials": ["q-5", "q-6"]}}') $$) ->> 'id' AS stopped \gset
+SELECT pg_temp.take_all(23), pg_temp.store(23);
+UPDATE command.command SET retry_at = 'infinity' WHERE request_id = :'stopped' AND device_id = (SELECT device_id FROM fleet.device WHERE serial = 'q-6');
+SELECT is(pg_temp.claim(23), 'q-5', 'test_one_of_two_is_sent');
+SELECT is(pg_temp.ask('anna', 'operator', 'request_cancel', :'stopped') -> 'progress', '{"sent": 1, "cancelled": 1}', 'test_the_other_is_cancelled');
+SELECT pg_temp.unreachable(23);
+SELECT is((SELECT count(*) FROM command.command WHERE request_id = :'stopped' AND state = 'cancelled' AND sent_at IS NULL), 2::bigint,
+	'test_a_command_of_a_cancelled_request_that_had_reached_nobody_is_cancelled');
+SELECT is(pg_temp.claim(24, '{q-5,q-6}'), NULL, 'test_and_is_never_sent');
+SELECT pg_temp.rest('anna', 'operator', $$ api.commands_make('{"operation": "locate", "target": {"serials": ["q-5"]}}') $$) ->> 'id' AS stopped \gset
+SELECT pg_temp.take_all(25), pg_temp.store(25), pg_temp.claim(25), pg_temp.ask('anna', 'operator', 'request_pause', :'stopped'), pg_temp.unreachable(25);
+SELECT is(pg_temp.claim(26, '{q-5}'), NULL, 'test_a_command_of_a_paused_request_that_had_reached_nobody_is_held');
+SELECT pg_temp.ask('anna', 'operator', 'request_resume', :'stopped'), pg_temp.take_all(27), pg_temp.store(27);
+SELECT is(pg_temp.claim(27), 'q-5', 'test_until_it_is_resumed');
 
 -- Cancelled while it waits
 

@@ -557,7 +557,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION api.request_cancel(text, jsonb) IS
-	'POST /v1/requests/{id}:cancel: commands that are not sent never will be; those that are sent go on. None left to cancel: CF409.';
+	'POST /v1/requests/{id}:cancel: commands that are not sent never will be; those that are sent go on, but for one that then turns out to '
+	'have reached nobody. None left to cancel: CF409.';
 
 CREATE FUNCTION api.request_pause(id text, body jsonb) RETURNS api.answer
 LANGUAGE plpgsql SECURITY DEFINER

@@ -331,6 +331,8 @@ FROM (VALUES
 	('{signed,waiting}', '{sent}', '{bridge}', 'n.generation > o.generation AND n.expires_at > now()'),
 	-- Of a command that was sent more than once, an earlier sending may have arrived.
 	('{sent}', '{waiting}', '{bridge}', 'n.sends = 0 AND n.sent_at IS NULL'),
+	-- Its request was cancelled while it was on its way to nobody.
+	('{sent}', '{cancelled}', '{bridge}', 'n.sends = 0 AND n.sent_at IS NULL'),
 	('{sent}', '{sent}', '{bridge}', 'n.generation > o.generation AND n.sends > o.sends'),
 	-- It gives way to a more urgent one, or is held.
 	('{sent}', '{approved}', '{bridge}', 'n.generation > o.generation AND n.counter IS NULL AND n.sends = 0'),

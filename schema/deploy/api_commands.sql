@@ -366,15 +366,16 @@ DECLARE
 		|| '00000000000000000000')::uuid;
 	number CONSTANT int := CASE WHEN device IS NOT NULL THEN api.device_number(device) END;
 	its_request CONSTANT uuid := CASE WHEN request IS NOT NULL THEN (api.request_find(request)).request_id END;
-	walk text := 'SELECT * FROM command.command AS c WHERE c.command_id < $1 AND c.command_id >= $2';
+	-- Those of a request by its index, and not by walking past all that came later.
+	walk text := format('SELECT * FROM %s AS c WHERE c.command_id < $1 AND c.command_id >= $2', CASE WHEN its_request IS NULL
+		THEN 'command.command' ELSE '(SELECT * FROM command.command AS x WHERE x.request_id = $4 OFFSET 0)' END);
 	items text;
 	next_key uuid;
 BEGIN
 	IF state IS NOT NULL AND state !~ '^[a-z_]{1,20}(,[a-z_]{1,20}){0,15}$' THEN
 		PERFORM api.filter_error('state', 'states with commas between', state);
 	END IF;
-	walk := walk || CASE WHEN number IS NOT NULL THEN ' AND c.device_id = $3' ELSE '' END
-		|| CASE WHEN its_request IS NOT NULL THEN ' AND c.request_id = $4' ELSE '' END;
+	walk := walk || CASE WHEN number IS NOT NULL THEN ' AND c.device_id = $3' ELSE '' END;
 	EXECUTE format('WITH seen AS MATERIALIZED (%s ORDER BY c.command_id DESC LIMIT %s), met AS (
 			SELECT row_number() OVER (ORDER BY c.command_id DESC) AS n, c.command_id, api.json_command(c::command.command, r, d.serial) AS item
 			FROM seen AS c JOIN command.request AS r USING (request_id) JOIN fleet.device AS d USING (device_id)

@@ -16,6 +16,7 @@
 #include "broker-bridge/bridge_metrics.h"
 #include "broker-bridge/bridge_outcomes.h"
 #include "broker-bridge/bridge_presence.h"
+#include "broker-bridge/bridge_sweep.h"
 #include "broker-bridge/command_message.h"
 #include "broker-bridge/topic.h"
 #include "core/db.h"
@@ -25,9 +26,6 @@
 
 #define NO_SUBSCRIBER 0x10
 #define ARENA_KEEP    ((size_t)1024 * 1024)
-#define SWEEP_SOONEST 0.05 /* seconds; a moment that is always due must not become a busy loop */
-#define SWEEP_NEWS    1.0  /* after NOTIFY: what came may expire before the moment that the last sweep named */
-#define SWEEP_IDLE    60.0
 
 static const char object[] = "down";
 
@@ -51,8 +49,7 @@ struct bridge_down {
 	struct mqtt *mqtt;
 	struct db *db;
 	struct bridge_checkpoint *checkpoint;
-	struct event *sweep_timer;
-	double sweep_at; /* monotonic seconds; when sweep_timer is set */
+	struct bridge_sweep *sweep;
 	enum down_state state;
 
 	struct flights *flights;
@@ -62,13 +59,10 @@ struct bridge_down {
 	struct claimed *claimed;
 	size_t claimed_count, claim_max;
 
-	bool subscribed;  /* the broker tells who says hello */
-	bool online;      /* told so */
-	bool claiming;    /* a segment is under way */
-	bool sweeping;    /* likewise */
-	bool wanted;      /* there may be something to claim */
-	bool outstanding; /* commands may be under way: whoever says hello may have one waiting */
-	bool news;        /* NOTIFY came while a sweep was under way: its answer is older */
+	bool subscribed; /* the broker tells who says hello */
+	bool online;     /* told so */
+	bool claiming;   /* a segment is under way */
+	bool wanted;     /* there may be something to claim */
 };
 
 static const struct statement *const statements[] = {&stmt_bridge_claim, &stmt_bridge_unreachable, &stmt_bridge_sweep,
@@ -76,75 +70,18 @@ static const struct statement *const statements[] = {&stmt_bridge_claim, &stmt_b
 
 static void pump(struct bridge_down *d);
 
-static double seconds_of(clockid_t clock)
-{
-	struct timespec ts;
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 static int64_t now_us(void)
 {
-	return (int64_t)(seconds_of(CLOCK_REALTIME) * 1e6);
+	struct timespec ts;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* ---- sweeping ---- */
-
-static void sweep_within(struct bridge_down *d, double seconds)
-{
-	double at = seconds_of(CLOCK_MONOTONIC) + seconds;
-	if (event_pending(d->sweep_timer, EV_TIMEOUT, NULL) && d->sweep_at <= at)
-		return;
-	struct timeval tv = {.tv_sec = (time_t)seconds};
-	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
-	d->sweep_at = at;
-	event_add(d->sweep_timer, &tv);
-}
-
-static void sweep_row(struct db *db, const PGresult *res, void *arg)
+static void on_swept(void *arg)
 {
 	struct bridge_down *d = arg;
-	(void)db;
-	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1)
-		return;
-	double wait = SWEEP_IDLE;
-	d->outstanding = d->news || !PQgetisnull(res, 0, 0);
-	if (d->outstanding)
-		wait = d->config->look_every;
-	if (!PQgetisnull(res, 0, 0)) {
-		double left = (double)pg_read_int8(PQgetvalue(res, 0, 0)) / 1000;
-		wait = left < wait ? left : wait;
-	}
-	sweep_within(d, wait > SWEEP_SOONEST ? wait : SWEEP_SOONEST);
-}
-
-static void sweep_done(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
-{
-	struct bridge_down *d = arg;
-	(void)db, (void)sqlstate;
-	d->sweeping = false;
-	metric_add(d->metrics, M_SWEEPS, ok ? 1 : 0);
-	if (!ok) {
-		log_warn(object, "sweep failed: %s", e->detail);
-		sweep_within(d, d->config->look_every);
-	}
-	d->wanted |= d->outstanding;
+	d->wanted |= bridge_sweep_outstanding(d->sweep);
 	pump(d);
-}
-
-static void sweep(struct bridge_down *d)
-{
-	static const struct db_params binary = {.binary_result = true};
-	if (d->sweeping || d->state != DOWN_RUNNING || !db_up(d->db))
-		return;
-	d->news = false;
-	d->sweeping = db_query(d->db, &stmt_bridge_sweep, &binary, sweep_row, d) && db_commit(d->db, sweep_done, d);
-}
-
-static void on_sweep_timer(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	sweep(arg);
 }
 
 /* ---- outcomes ---- */
@@ -159,11 +96,12 @@ static void give_back(struct bridge_down *d, const uint8_t command_id[COMMAND_ID
 static void on_told(bool ok, void *arg)
 {
 	struct bridge_down *d = arg;
-	d->outstanding = d->wanted = true;
+	d->wanted = true;
+	bridge_sweep_expect(d->sweep);
 	if (ok)
 		pump(d);
 	else
-		sweep_within(d, d->config->look_every);
+		bridge_sweep_soon(d->sweep);
 }
 
 /* ---- publishing ---- */
@@ -256,7 +194,8 @@ static void claim_committed(struct bridge_down *d)
 	metric_add(d->metrics, M_CLAIMED, (double)d->claimed_count);
 	for (size_t i = 0; i < d->claimed_count; i++)
 		send_one(d, &d->claimed[i]);
-	d->outstanding |= d->claimed_count > 0;
+	if (d->claimed_count > 0)
+		bridge_sweep_expect(d->sweep);
 	if (d->claimed_count < d->claim_max) {
 		presence_clear(d->handed);
 		return;
@@ -275,8 +214,7 @@ static void claim_done(struct db *db, bool ok, const char *sqlstate, const struc
 	} else {
 		log_warn(object, "not claimed: %s", e->detail);
 		presence_move(d->fresh, d->handed);
-		sweep_within(d, d->config->look_every); /* and then again */
-		d->outstanding = true;
+		bridge_sweep_soon(d->sweep); /* and then again */
 	}
 	d->claimed_count = 0;
 	arena_reset(d->arena);
@@ -348,7 +286,7 @@ static void pump(struct bridge_down *d)
 static void hello(struct bridge_down *d, const struct mqtt_message *message)
 {
 	struct topic topic;
-	if (!d->outstanding || !topic_parse(message->topic, strlen(message->topic), &topic, NULL) ||
+	if (!bridge_sweep_outstanding(d->sweep) || !topic_parse(message->topic, strlen(message->topic), &topic, NULL) ||
 	    topic.leaf != TOPIC_STATUS)
 		return;
 	if (!presence_add(d->fresh, topic.serial, topic.serial_len))
@@ -412,23 +350,24 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 	(void)db;
 	switch (event) {
 	case DB_UP:
-		d->outstanding = d->wanted = true;
+		d->wanted = true;
+		bridge_sweep_expect(d->sweep);
 		bridge_checkpoint_again(d->checkpoint);
 		say_online(d);
-		sweep(d);
+		bridge_sweep_now(d->sweep);
 		pump(d);
 		break;
 	case DB_NOTIFY:
 		if (strcmp(text, "command_send") == 0) {
-			d->outstanding = d->wanted = d->news = true;
-			sweep_within(d, SWEEP_NEWS);
+			d->wanted = true;
+			bridge_sweep_news(d->sweep);
 		} else {
 			bridge_checkpoint_again(d->checkpoint);
 		}
 		pump(d);
 		break;
 	case DB_LOST:
-		event_del(d->sweep_timer);
+		bridge_sweep_halt(d->sweep);
 		say_online(d);
 		pump(d);
 		break;
@@ -477,11 +416,8 @@ struct bridge_down *bridge_down_new(struct event_base *base, const struct bridge
 	d->fresh = presence_new((size_t)config->presence);
 	d->handed = presence_new((size_t)config->presence);
 	d->arena = arena_new(ARENA_KEEP);
-	d->sweep_timer = evtimer_new(base, on_sweep_timer, d);
-	if (d->sweep_timer == NULL)
-		abort();
-	d->outstanding = true;
 	d->db = database(d, base);
+	d->sweep = bridge_sweep_new(base, d->db, config, metrics, on_swept, d);
 	d->mqtt = broker(d, base, e);
 	if (d->mqtt == NULL)
 		bridge_down_free(&d);
@@ -498,7 +434,7 @@ void bridge_down_free(struct bridge_down **dp)
 	mqtt_free(&d->mqtt);
 	db_free(&d->db);
 	bridge_checkpoint_free(&d->checkpoint);
-	event_free(d->sweep_timer);
+	bridge_sweep_free(&d->sweep);
 	flights_free(&d->flights);
 	bridge_outcomes_free(&d->outcomes);
 	presence_free(&d->fresh);
@@ -523,5 +459,6 @@ void bridge_down_stop(struct bridge_down *d)
 	if (d->state != DOWN_RUNNING)
 		return;
 	d->state = DOWN_FINISHING;
+	bridge_sweep_halt(d->sweep);
 	stop_when_idle(d);
 }

@@ -41,16 +41,6 @@ static int make(char **words)
 	return signer_key_make(words[0], &e) ? 0 : fail(&e);
 }
 
-static struct cose_key *load_private(const char *source, struct err *e)
-{
-	EVP_PKEY *pkey;
-	if (!signer_key_load(source, &pkey, e))
-		return NULL;
-	struct cose_key *key = cose_key_from_evp(pkey, e);
-	EVP_PKEY_free(pkey);
-	return key;
-}
-
 static int show(char **words)
 {
 	struct err e = {0};
@@ -136,8 +126,8 @@ static int rotate(char **words)
 	bool ok = false;
 	struct cose_key *old = NULL, *fresh = NULL;
 	struct trust *list = trust_load(words[0], &e);
-	if (list != NULL && (old = load_private(words[1], &e)) != NULL &&
-	    (fresh = load_private(words[2], &e)) != NULL &&
+	if (list != NULL && (old = signer_key_open(words[1], &e)) != NULL &&
+	    (fresh = signer_key_open(words[2], &e)) != NULL &&
 	    trust_update_sign(list, old, fresh, bytes, sizeof(bytes), &len, &e)) {
 		print_base64url(bytes, len);
 		ok = true;

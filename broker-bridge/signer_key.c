@@ -149,6 +149,16 @@ bool signer_key_load(const char *source, EVP_PKEY **key, struct err *e)
 	return refuse(e, source, "not an elliptic-curve key on P-256, which ES256 needs");
 }
 
+struct cose_key *signer_key_open(const char *source, struct err *e)
+{
+	EVP_PKEY *pkey;
+	if (!signer_key_load(source, &pkey, e))
+		return NULL;
+	struct cose_key *key = cose_key_from_evp(pkey, e);
+	EVP_PKEY_free(pkey);
+	return key;
+}
+
 bool signer_key_make(const char *path, struct err *e)
 {
 	bool ok = false;

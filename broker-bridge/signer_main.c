@@ -42,16 +42,6 @@ static void on_stop(void *arg)
 	signer_stop(m->signer, on_stopped);
 }
 
-static struct cose_key *load_key(const char *source, struct err *e)
-{
-	EVP_PKEY *pkey;
-	if (!signer_key_load(source, &pkey, e))
-		return NULL;
-	struct cose_key *key = cose_key_from_evp(pkey, e);
-	EVP_PKEY_free(pkey);
-	return key;
-}
-
 static void say_key(const char *what, const struct cose_key *key)
 {
 	const uint8_t *k = cose_key_kid(key);
@@ -65,12 +55,12 @@ static bool init(struct main_state *m, struct err *e)
 	if (!signer_config_check(&m->config, e))
 		return false;
 	m->part_database = service_part(m->service, "the database");
-	m->key = load_key(m->config.key, e);
+	m->key = signer_key_open(m->config.key, e);
 	if (m->key == NULL)
 		return err_prefix(e, "signer.key: ");
 	say_key("command key", m->key);
 	if (m->config.audit_key[0] != '\0') {
-		m->audit_key = load_key(m->config.audit_key, e);
+		m->audit_key = signer_key_open(m->config.audit_key, e);
 		if (m->audit_key == NULL)
 			return err_prefix(e, "signer.audit_key: ");
 		say_key("audit key", m->audit_key);

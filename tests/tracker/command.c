@@ -106,7 +106,9 @@ enum command_verdict command_judge(struct mcu *m, const char *serial, int64_t no
 		return some_id(c) ? VERDICT_REJECTED : VERDICT_FOREIGN;
 	if (mcu_find_outcome(m, c->id) != NULL || mcu_find_pending(m, c->id) != NULL)
 		return VERDICT_REPEATED;
-	return newer(s, c, e) && in_time(c, now, e) ? VERDICT_NEW : VERDICT_REJECTED;
+	if (!newer(s, c, e))
+		return VERDICT_REJECTED;
+	return in_time(c, now, e) ? VERDICT_NEW : VERDICT_UNTIMELY;
 }
 
 /* ---- replies ---- */
@@ -309,13 +311,26 @@ static void schedule(struct commander *c, const struct command_message *m)
 
 /* ---- what comes in ---- */
 
+/* What was refused once is never done: else whoever holds the bytes could bring them again at a better moment, after
+ * everybody was told that it did not happen. */
+static void refuse(struct commander *c, const struct command_message *m, int64_t generation, const struct err *why)
+{
+	struct command_reply cleaned = {.reason = ""};
+	struct err e;
+	c->counts.rejected++;
+	log_warn(c->serial, "command rejected: %s", why->detail);
+	set_reason(&cleaned, why->detail);
+	struct mcu_outcome *o = mcu_refuse(c->mcu, m, generation, cleaned.reason, &e);
+	must_keep(o != NULL, c, &e);
+	reply_outcome(c, o, 0);
+}
+
 static void take_new(struct commander *c, const struct command_message *m, int64_t generation)
 {
 	struct err e;
 	if (!mcu_begin(c->mcu, m, m->payload, generation, &e)) {
 		must_keep(e.code == ERR_OVERLOADED, c, &e);
-		c->counts.rejected++;
-		reply_rejected(c, m, generation, &e);
+		refuse(c, m, generation, &e);
 		return;
 	}
 	if (c->faults->die_after_persist)
@@ -358,6 +373,9 @@ void commander_take(struct commander *c, const void *bytes, size_t len, const vo
 		c->counts.rejected++;
 		log_warn(c->serial, "command rejected: %s", e.detail);
 		reply_rejected(c, &m, generation, &e);
+		break;
+	case VERDICT_UNTIMELY:
+		refuse(c, &m, generation, &e);
 		break;
 	case VERDICT_FOREIGN:
 		c->counts.foreign++;

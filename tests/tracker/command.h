@@ -16,13 +16,13 @@
 enum command_verdict {
 	VERDICT_NEW,      /* to be carried out */
 	VERDICT_REPEATED, /* known by its id: answered with what became of it */
-	VERDICT_REJECTED, /* of a key that may command this tracker, but too old, too early, too late or not understood
-			   */
+	VERDICT_REJECTED, /* of a key that may command this tracker, but too old or not understood */
+	VERDICT_UNTIMELY, /* new, but too early or too late: refused, and kept so that it stays refused */
 	VERDICT_FOREIGN,  /* not such a command: nothing in it may be believed */
 };
 
 /* Judges bytes; changes nothing. `now` in seconds since 1970, -1: the tracker does not know the time. `e` says why when
- * it is rejected or foreign. *c points into `bytes`. */
+ * it is rejected, untimely or foreign. *c points into `bytes`. */
 enum command_verdict command_judge(struct mcu *m, const char *serial, int64_t now, const void *bytes, size_t len,
 				   struct command_message *c, struct err *e);
 

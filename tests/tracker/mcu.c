@@ -275,22 +275,38 @@ static struct mcu_outcome *next_outcome(struct mcu_state *s)
 	return &s->outcomes[at];
 }
 
-struct mcu_outcome *mcu_done(struct mcu *m, const struct command_message *c, int64_t status, const char *reason,
-			     struct cbor_view result, struct err *e)
+static struct mcu_outcome *add_outcome(struct mcu *m, const struct command_message *c, int64_t generation,
+				       int64_t status, const char *reason, struct cbor_view result)
 {
-	struct mcu_pending *p = mcu_find_pending(m, c->id);
 	struct mcu_outcome *o = next_outcome(&m->s);
 	memcpy(o->id, c->id, sizeof(o->id));
 	o->counter = c->counter;
 	o->status = status;
-	o->generation = p != NULL ? p->generation : -1;
+	o->generation = generation;
 	o->reason = reason != NULL && reason[0] != '\0' ? strndup(reason, COMMAND_REASON_MAX) : NULL;
 	if (result.len > 0 && (o->result = malloc(result.len)) == NULL)
 		abort();
 	if (result.len > 0)
 		memcpy(o->result, result.at, result.len);
 	o->result_len = result.len;
+	return o;
+}
+
+struct mcu_outcome *mcu_done(struct mcu *m, const struct command_message *c, int64_t status, const char *reason,
+			     struct cbor_view result, struct err *e)
+{
+	struct mcu_pending *p = mcu_find_pending(m, c->id);
+	struct mcu_outcome *o = add_outcome(m, c, p != NULL ? p->generation : -1, status, reason, result);
 	if (p != NULL)
 		drop_pending(m, p);
+	return save(m, true, e) ? o : NULL;
+}
+
+struct mcu_outcome *mcu_refuse(struct mcu *m, const struct command_message *c, int64_t generation, const char *reason,
+			       struct err *e)
+{
+	struct mcu_outcome *o = add_outcome(m, c, generation, COMMAND_REJECTED, reason, (struct cbor_view){0});
+	m->s.epoch = c->epoch;
+	m->s.counter = c->counter;
 	return save(m, true, e) ? o : NULL;
 }

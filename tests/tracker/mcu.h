@@ -29,7 +29,7 @@ struct mcu_pending {
 struct mcu_outcome {
 	uint8_t id[COMMAND_ID_BYTES];
 	int64_t counter, generation;
-	int64_t status;  /* COMMAND_SUCCEEDED or COMMAND_FAILED */
+	int64_t status;  /* COMMAND_SUCCEEDED, COMMAND_FAILED or COMMAND_REJECTED */
 	bool told;       /* the broker has acknowledged the reply */
 	char *reason;    /* owned; NULL: none */
 	uint8_t *result; /* an encoded map, owned; NULL: none */
@@ -87,6 +87,9 @@ bool mcu_has_acted(const struct mcu *m, const uint8_t id[COMMAND_ID_BYTES]);
  * returns. `result` may be empty. */
 struct mcu_outcome *mcu_done(struct mcu *m, const struct command_message *c, int64_t status, const char *reason,
 			     struct cbor_view result, struct err *e);
+/* Keeps counter and refusal of a new command that is not carried out, on disk before it returns. */
+struct mcu_outcome *mcu_refuse(struct mcu *m, const struct command_message *c, int64_t generation, const char *reason,
+			       struct err *e);
 /* Other changes (told, until, running_since): kept against a kill, not against power loss. */
 bool mcu_save(struct mcu *m, struct err *e);
 

@@ -367,7 +367,7 @@ static void assert_rejected(struct wish w, const char *because)
 	assert_int_equal(mcu_state(rig.mcu)->counter, counter);
 }
 
-static void test_old_early_and_late_commands_are_rejected(void **state)
+static void test_old_commands_are_rejected(void **state)
 {
 	struct command c;
 	(void)state;
@@ -376,14 +376,45 @@ static void test_old_early_and_late_commands_are_rejected(void **state)
 			"counter 5, expected more than 5");
 	assert_rejected((struct wish){.operation = "locate", .counter = 4, .epoch = 1}, "counter 4");
 	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 0}, "epoch 0");
-	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 1, .from = 180, .to = 240},
-			"not before");
-	assert_rejected((struct wish){.operation = "locate", .counter = 6, .epoch = 1, .from = -120, .to = -60},
-			"expired");
 	carry_out(&c, (struct wish){.operation = "locate", .counter = 1, .epoch = 2, .from = 60, .to = 120});
 	rig.faults.no_clock = true;
 	carry_out(&c, (struct wish){.operation = "locate", .counter = 2, .epoch = 2, .from = -120, .to = -60});
 	assert_int_equal(rig.sent[rig.count - 1].device_time, -1);
+}
+
+/* Refused once; then the bytes come again, when nothing would speak against them any more. */
+static void assert_stays_refused(const struct command *c, const char *because)
+{
+	size_t at = rig.count - 1, acted = acts();
+	assert_sent(at, c, COMMAND_REJECTED, 9);
+	if (strstr(rig.sent[at].reason, because) == NULL)
+		fail_msg("said \"%s\", expected \"%s\"", rig.sent[at].reason, because);
+	rig.faults.no_clock = true;
+	rig.faults.slow = 0;
+	power_off();
+	rig.count = 0;
+	power_on();
+	wait_sent(1);
+	size_t told = rig.count;
+	hand_over(c, 10);
+	wait_sent(told + 1);
+	assert_sent(told, c, COMMAND_REJECTED, 10);
+	assert_int_equal(acts(), acted);
+	rig.faults.no_clock = false;
+}
+
+static void test_early_and_late_commands_are_rejected_and_stay_so_when_they_are_replayed(void **state)
+{
+	struct command c;
+	(void)state;
+	make(&c, (struct wish){.operation = "locate", .counter = 6, .from = 180, .to = 240});
+	hand_over(&c, 9);
+	wait_sent(1);
+	assert_stays_refused(&c, "not before");
+	make(&c, (struct wish){.operation = "locate", .counter = 7, .from = -120, .to = -60});
+	hand_over(&c, 9);
+	assert_stays_refused(&c, "expired");
+	carry_out(&c, (struct wish){.operation = "locate", .counter = 8});
 }
 
 static void test_bytes_that_are_no_command_are_refused_without_naming_one(void **state)
@@ -527,14 +558,17 @@ static void test_more_than_can_be_carried_out_at_once_is_rejected(void **state)
 		hand_over(&c[i], 1);
 	}
 	assert_sent(MCU_PENDING, &c[MCU_PENDING], COMMAND_REJECTED, 1);
-	assert_int_equal(mcu_state(rig.mcu)->counter, MCU_PENDING);
 	power_off(); /* the others were begun */
 	rig.faults.slow = 0;
 	rig.count = 0;
 	power_on();
-	assert_int_equal(rig.count, MCU_PENDING);
+	assert_int_equal(rig.count, MCU_PENDING + 1);
+	assert_sent(0, &c[MCU_PENDING], COMMAND_REJECTED, 1);
 	for (size_t i = 0; i < MCU_PENDING; i++)
-		assert_sent(i, &c[i], COMMAND_FAILED, 1);
+		assert_sent(1 + i, &c[i], COMMAND_FAILED, 1);
+	hand_over(&c[MCU_PENDING], 2); /* somebody brings it again now that there is room */
+	assert_sent(MCU_PENDING + 1, &c[MCU_PENDING], COMMAND_REJECTED, 2);
+	assert_int_equal(acts(), 0);
 }
 
 static void test_lower_release_counter_fails(void **state)
@@ -698,7 +732,8 @@ int main(void)
 		CLAIM(test_disable_with_an_end_ends_by_itself),
 		CLAIM(test_repeated_command_is_answered_with_its_outcome_and_not_carried_out_again),
 		CLAIM(test_command_repeated_while_it_is_carried_out_is_accepted_once_more_and_done_once),
-		CLAIM(test_old_early_and_late_commands_are_rejected),
+		CLAIM(test_old_commands_are_rejected),
+		CLAIM(test_early_and_late_commands_are_rejected_and_stay_so_when_they_are_replayed),
 		CLAIM(test_bytes_that_are_no_command_are_refused_without_naming_one),
 		CLAIM(test_power_loss_between_counter_and_act_leaves_a_failed_command_that_never_acts),
 		CLAIM(test_power_loss_after_the_act_was_logged_brings_it_to_its_end),

@@ -411,6 +411,34 @@ AS $$
 $$;
 COMMENT ON FUNCTION command.decided(uuid, text) IS 'Did somebody decide so on the request as it is now?';
 
+CREATE FUNCTION command.one_hand(one text, other text) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE hand (held, name) AS (
+		VALUES (one, one), (other, other)
+		UNION SELECT h.held, t.created_by FROM hand AS h JOIN fleet.token AS t ON t.name = h.name WHERE t.created_by IS NOT NULL)
+	SELECT EXISTS (SELECT FROM hand AS h WHERE (h.held, h.name) IN ((one, other), (other, one)))
+$$;
+COMMENT ON FUNCTION command.one_hand(text, text) IS
+	'Are these two names one, or was a token of the one made by the other over REST, or by whom he made a token for, however often? Also of '
+	'tokens that are revoked.';
+
+CREATE FUNCTION command.four_eyes() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF new.decision = 'approved' AND new.approver <> new.requester AND command.one_hand(new.requester, new.approver) THEN
+		RAISE EXCEPTION 'request % was made by %, and the token of one of you was made by the other: somebody else approves it', new.request_id,
+			new.requester USING ERRCODE = 'CF403';
+	END IF;
+	RETURN new;
+END
+$$;
+COMMENT ON FUNCTION command.four_eyes() IS 'Trigger: refuses an approval with a token that the requester made, or of what was asked with a token that the approver made.';
+CREATE TRIGGER four_eyes BEFORE INSERT ON command.approval FOR EACH ROW EXECUTE FUNCTION command.four_eyes();
+
 CREATE FUNCTION command.program() RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -549,12 +577,14 @@ GRANT EXECUTE ON FUNCTION command.canonical(text, int, jsonb, timestamptz, times
 	command.active_shipment(int), command.argument_error(text, jsonb, jsonb), command.decided(uuid, text), command.program()
 	TO coldfleet_api_definer;
 GRANT SELECT ON command.operation, command.request, command.target, command.approval, command.device, command.command, command.history,
-	command.reply, command.message, command.setting TO coldfleet_api_definer;
+	command.reply, command.setting TO coldfleet_api_definer;
 GRANT INSERT ON command.request, command.target, command.approval, command.device, command.command TO coldfleet_api_definer;
 GRANT UPDATE (arguments, not_before, expires_at, shipment_override, canonical, request_sha256, state, open, releasing, tokens, filled_at,
 	revision) ON command.request TO coldfleet_api_definer;
 GRANT UPDATE (expires_at, retry_at, taken_at, ended_at, counter, generation, state, place, detail) ON command.command TO coldfleet_api_definer;
 GRANT SELECT ON command.operation, command.request, command.target, command.approval, command.command, command.history, command.reply,
-	command.message, command.transition_rule TO coldfleet_analyst;
+	command.transition_rule TO coldfleet_analyst;
+-- Not the bytes: those of a command that was not sent are an order to its device, for whoever can reach it.
+GRANT SELECT (command_id, counter, signed_at, kid) ON command.message TO coldfleet_analyst, coldfleet_api_definer;
 
 COMMIT;

@@ -7,6 +7,8 @@ DROP TABLE command.transition_rule, command.reply, command.history, command.mess
 	command.target, command.request, command.operation, command.setting;
 DROP SEQUENCE command.counter;
 DROP FUNCTION command.keep();
+DROP FUNCTION command.four_eyes();
+DROP FUNCTION command.one_hand(text, text);
 DROP FUNCTION command.begun();
 DROP FUNCTION command.transit();
 DROP FUNCTION command.program();

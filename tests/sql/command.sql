@@ -194,6 +194,12 @@ SELECT is(pg_temp.try_as('coldfleet_api_definer', format($$ SELECT set_config('c
 SELECT is(pg_temp.try_as('coldfleet_api_definer', format($$ SELECT set_config('coldfleet.scope', '*', true); INSERT INTO command.approval (request_id,
 	requester, approver, decision, request_sha256) VALUES (%L, 'bert', 'anna', 'approved', decode(%L, 'hex')) $$, :'request', :'digest')), '23503',
 	'test_the_own_approval_is_refused_under_another_requester_too');
+SELECT fleet.create_token('first helper', 'admin'), fleet.create_token('second helper', 'approver'), fleet.create_token('anna', 'operator');
+UPDATE fleet.token SET created_by = CASE name WHEN 'first helper' THEN 'anna' WHEN 'second helper' THEN 'first helper' ELSE 'boss' END
+WHERE name IN ('first helper', 'second helper', 'anna');
+SELECT throws_ok(format('SELECT pg_temp.ask(%L, ''admin'', ''request_approve'', %L, pg_temp.digest(%L))', who, :'request', :'digest'), 'CF403', NULL,
+	'test_' || who || '_does_not_approve_what_anna_asked_for_as_one_of_them_made_the_others_token')
+FROM unnest(ARRAY['first helper', 'second helper', 'boss']) AS who;
 SELECT throws_ok(format('SELECT pg_temp.ask(''bert'', ''approver'', ''request_approve'', %L, pg_temp.digest(%L))', :'request', repeat('0', 64)),
 	'CF409', NULL, 'test_what_is_approved_is_what_was_shown');
 SELECT lives_ok(format($$ SELECT pg_temp.ask('anna', 'operator', 'request_edit', %L, '{"arguments": {"mode": "radio-off"}}') $$, :'request'),

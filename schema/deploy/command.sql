@@ -59,7 +59,7 @@ INSERT INTO command.operation (name, class, urgency, lasts, arguments, help) VAL
 		"config": {"type": "object", "required": true}}', 'the tracker works with this configuration'),
 	('clear-config', 2, 3, '30 days', '{}', 'the tracker works with the configuration of its firmware'),
 	('update-firmware', 4, 3, '7 days', '{"release": {"type": "text", "required": true, "pattern": "^[0-9a-f]{64}$"},
-		"counter": {"type": "int", "min": 0, "max": 9007199254740991}, "version": {"type": "text", "pattern": "^.{1,64}$"}}',
+		"counter": {"type": "int", "min": 0, "max": 9007199254740991}, "version": {"type": "text", "pattern": "^[^[:cntrl:]]{1,64}$"}}',
 		'the tracker installs the release with this SHA-256'),
 	('rotate-key', 5, 3, '30 days', '{"list": {"type": "text", "required": true, "pattern": "^[A-Za-z0-9_-]+$"}}',
 		'the tracker takes a newer list of keys'),
@@ -390,7 +390,7 @@ AS $$
 	SELECT 'arguments.' || name || ': expected ' || CASE
 		WHEN rule IS NULL THEN 'no such argument'
 		WHEN value IS NULL THEN CASE WHEN rule @> '{"required": true}' THEN 'it' END
-		WHEN rule ->> 'type' = 'int' AND (jsonb_typeof(value) <> 'number' OR (value #>> '{}')::numeric % 1 <> 0
+		WHEN rule ->> 'type' = 'int' AND (jsonb_typeof(value) <> 'number' OR value #>> '{}' !~ '^-?[0-9]+$'
 			OR (value #>> '{}')::numeric NOT BETWEEN (rule ->> 'min')::numeric AND (rule ->> 'max')::numeric)
 			THEN format('a whole number from %s to %s', rule ->> 'min', rule ->> 'max')
 		WHEN rule ->> 'type' = 'object' AND jsonb_typeof(value) <> 'object' THEN 'an object'

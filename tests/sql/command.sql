@@ -444,7 +444,9 @@ SELECT is((SELECT count(*) FROM command.operation), 11::bigint, 'test_there_are_
 SELECT throws_ok(format($$ SELECT pg_temp.rest('anna', 'operator', 'api.command_make(''q-4'', ''%s'')') $$, body), 'CF422', NULL, 'test_refused_is_' || body)
 FROM unnest(ARRAY['{"operation": "explode"}', '{"operation": "disable"}', '{"operation": "disable", "arguments": {"mode": "soft"}}',
 	'{"operation": "locate", "arguments": {"x": 1}}', '{"operation": "resend", "arguments": {"first": 5, "last": 4}}',
-	'{"operation": "resend", "arguments": {"first": 1.5, "last": 4}}', '{"operation": "locate", "expires_at": "2020-01-01T00:00:00Z"}',
+	'{"operation": "resend", "arguments": {"first": 1.5, "last": 4}}', '{"operation": "resend", "arguments": {"first": 1.0, "last": 4.0}}',
+	'{"operation": "disable", "arguments": {"mode": "halt", "until": 1800000000.0}}',
+	'{"operation": "update-firmware", "arguments": {"release": "' || repeat('a', 64) || '", "version": "1\n2"}}', '{"operation": "locate", "expires_at": "2020-01-01T00:00:00Z"}',
 	'{"operation": "set-config", "arguments": {"version": 1, "config": {}}}', '{"operation": "update-firmware", "arguments": {"release": "abc"}}']) AS body;
 
 SELECT * FROM finish();

@@ -43,9 +43,11 @@ class Commands:
             self.approve(command)
         return command
 
-    def order_many(self, serials, operation, **arguments):
+    def order_many(self, serials, operation, expires_at=None, **arguments):
         """One request for many devices, approved where that is needed; the request's id."""
         body = {"operation": operation, "arguments": arguments, "reason": "a test", "target": {"serials": list(serials)}}
+        if expires_at:
+            body["expires_at"] = expires_at
         request = self.call("/v1/commands", "operator", body, 201)
         if request["class"] >= 3:
             self.call(f"/v1/requests/{request['id']}:approve", "approver", {"request_sha256": request["request_sha256"]})

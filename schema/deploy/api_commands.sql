@@ -426,8 +426,8 @@ BEGIN
 		RAISE EXCEPTION 'request % is not awaiting approval, it is %', r.request_id, r.state USING ERRCODE = 'CF409';
 	ELSIF r.requested_by = fleet.setting('actor') THEN
 		RAISE EXCEPTION 'request % was made by %: somebody else decides on it', r.request_id, r.requested_by USING ERRCODE = 'CF403';
-	ELSIF body ->> 'request_sha256' <> encode(r.request_sha256, 'hex') THEN
-		RAISE EXCEPTION 'request_sha256: the request was changed since, read it again' USING ERRCODE = 'CF409';
+	ELSIF body ->> 'request_sha256' IS DISTINCT FROM encode(r.request_sha256, 'hex') THEN
+		RAISE EXCEPTION 'request_sha256: expected that of the request as it is now, which was changed since it was read; read it again' USING ERRCODE = 'CF409';
 	ELSIF r.expires_at <= now() THEN
 		RAISE EXCEPTION 'request % has expired', r.request_id USING ERRCODE = 'CF409';
 	END IF;

@@ -202,6 +202,8 @@ SELECT throws_ok(format('SELECT pg_temp.ask(%L, ''admin'', ''request_approve'', 
 FROM unnest(ARRAY['first helper', 'second helper', 'boss']) AS who;
 SELECT throws_ok(format('SELECT pg_temp.ask(''bert'', ''approver'', ''request_approve'', %L, pg_temp.digest(%L))', :'request', repeat('0', 64)),
 	'CF409', NULL, 'test_what_is_approved_is_what_was_shown');
+SELECT throws_ok(format('SELECT pg_temp.ask(''bert'', ''approver'', ''request_approve'', %L)', :'request'), 'CF409', NULL,
+	'test_nothing_is_approved_without_saying_what');
 SELECT lives_ok(format($$ SELECT pg_temp.ask('anna', 'operator', 'request_edit', %L, '{"arguments": {"mode": "radio-off"}}') $$, :'request'),
 	'test_the_requester_edits_what_awaits_approval');
 SELECT throws_ok(format($$ SELECT pg_temp.ask('bert', 'operator', 'request_edit', %L, '{"arguments": {"mode": "halt"}}') $$, :'request'),

@@ -132,12 +132,14 @@ static bool map(struct ring *r, const char *path, struct err *e)
 		return fail(e, path, "mmap");
 	}
 	/* Reserve the addresses, then put the room there twice. */
+	/* cppcheck-suppress invalidFunctionArg ; -1 is what MAP_ANONYMOUS wants */
 	uint8_t *at = mmap(NULL, 2 * r->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED)
 		return fail(e, path, "mmap");
 	r->room = at;
 	int protection = r->side == RING_WRITER ? PROT_READ | PROT_WRITE : PROT_READ;
 	for (int i = 0; i < 2; i++) {
+		/* cppcheck-suppress leakReturnValNotUsed ; MAP_FIXED: it is where it was asked to be */
 		if (mmap(at + (uint64_t)i * r->bytes, r->bytes, protection, MAP_SHARED | MAP_FIXED, r->fd,
 			 HEADER_BYTES) == MAP_FAILED)
 			return fail(e, path, "mmap");

@@ -96,8 +96,11 @@ static bool read_trail(struct ctl *ctl, const struct files *f, struct verify *v,
 	while (ok && fgets(f->line, (int)LINE_MAX_BYTES, f->trail) != NULL) {
 		size_t len = strlen(f->line);
 		done += (off_t)len;
-		ok = verify_line(v, f->line, len, e);
 		draw(ctl, ++lines, done, size);
+		/* What stands behind a zero byte would be passed over. */
+		ok = (len > 0 && f->line[len - 1] == '\n') ||
+		     err_set(e, ERR_CONFLICT, "line %" PRIu64 ": cut off, or it has a zero byte in it", lines);
+		ok = ok && verify_line(v, f->line, len, e);
 	}
 	if (ctl->note_tty && lines >= DRAW_EVERY)
 		fputs("\r\033[K", ctl->note);

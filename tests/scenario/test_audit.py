@@ -151,6 +151,8 @@ def test_one_altered_byte_is_found(trail):
     n = len(trail.lines) // 2
     altered = trail.lines[n].replace(b'"actor":"', b'"actor":"x', 1)
     trail.refused(trail.lines[:n] + [altered] + trail.lines[n + 1:], f"entry {n + 1}: altered")
+    trail.refused(trail.lines[:-1] + [trail.lines[-1][:-1] + b"\0"], f"line {len(trail.lines)}: cut off")
+    trail.refused(trail.lines[:n] + [trail.lines[n][:-1] + b"\0 hidden\n"] + trail.lines[n + 1:], f"line {n + 1}: cut off")
 
 
 def test_a_removed_and_two_swapped_rows_are_found(trail):

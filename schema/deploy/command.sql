@@ -14,7 +14,8 @@ CREATE TABLE command.setting (
 	take_again interval NOT NULL DEFAULT '10 s' CHECK (take_again > '0'),
 	ack_timeout interval NOT NULL DEFAULT '5 s' CHECK (ack_timeout > '0'),
 	result_timeout interval NOT NULL DEFAULT '1 h' CHECK (result_timeout > '0'),
-	max_targets int NOT NULL DEFAULT 200000 CHECK (max_targets > 0)
+	max_targets int NOT NULL DEFAULT 200000 CHECK (max_targets > 0),
+	idle_replies int NOT NULL DEFAULT 200 CHECK (idle_replies >= 0)
 );
 INSERT INTO command.setting DEFAULT VALUES;
 COMMENT ON TABLE command.setting IS 'How long commands wait for each other; one row.';
@@ -23,10 +24,12 @@ COMMENT ON COLUMN command.setting.epoch IS
 	'Written into every command. Raised when counters could have gone back, as after a restore into the past; devices then take it anew.';
 COMMENT ON COLUMN command.setting.take_again IS 'A command taken for signing this long ago and not signed is taken again.';
 COMMENT ON COLUMN command.setting.ack_timeout IS
-	'A sent command without any reply is sent again when its device is heard after this time, which doubles with each try; a later '
-	'command of the device that is not urgent waits that long for it.';
+	'A sent command without any reply, and an accepted one without a result, is sent again when its device is heard after this time, which '
+	'doubles with each try; a later command of the device that is not urgent waits that long for the reply.';
 COMMENT ON COLUMN command.setting.result_timeout IS 'An accepted command without a result expires this long after its acceptance or its expiry.';
 COMMENT ON COLUMN command.setting.max_targets IS 'The most devices that one request may have.';
+COMMENT ON COLUMN command.setting.idle_replies IS
+	'How many replies of a tracker that change nothing are kept an hour; the others are only counted, so that none can fill the disk.';
 
 CREATE TABLE command.operation (
 	name text PRIMARY KEY,
@@ -208,9 +211,11 @@ COMMENT ON COLUMN command.command.request_id IS 'The request that it belongs to.
 COMMENT ON COLUMN command.command.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN command.command.expires_at IS 'The device does not begin it after this.';
 COMMENT ON COLUMN command.command.retry_at IS
-	'signed: since when it can be sent; waiting or sent: -infinity when its device was heard after since, so that it is tried; else infinity.';
+	'signed: since when it can be sent; waiting, sent or accepted: -infinity when its device was heard after since, so that it is tried; else '
+	'infinity.';
 COMMENT ON COLUMN command.command.since IS
-	'waiting: since when; sent: when the time for a reply is over. Its device heard after that: it is tried, or sent again.';
+	'waiting: since when; sent or accepted: when the time for a reply, or the result, is over. Its device heard after that: it is tried, or '
+	'sent again.';
 COMMENT ON COLUMN command.command.taken_at IS 'When it was taken for signing; NULL: not, or given back.';
 COMMENT ON COLUMN command.command.sent_at IS 'When it first may have been on the wire; NULL: surely never.';
 COMMENT ON COLUMN command.command.ended_at IS 'When it reached its last state; NULL: it has not.';
@@ -288,7 +293,8 @@ CREATE TABLE command.reply (
 	raw bytea NOT NULL
 );
 CREATE INDEX reply_command ON command.reply (command_id, reply_id);
-COMMENT ON TABLE command.reply IS 'Every reply that came, whatever it was worth. Only ever added to.';
+COMMENT ON TABLE command.reply IS
+	'Every reply that changed something, and of those that did not as many of a tracker and hour as command.setting.idle_replies says. Only ever added to.';
 COMMENT ON COLUMN command.reply.reply_id IS 'Number of the reply.';
 COMMENT ON COLUMN command.reply.received_at IS 'When it came, by our clock.';
 COMMENT ON COLUMN command.reply.serial IS 'The device whose topic it came on.';
@@ -305,6 +311,17 @@ COMMENT ON COLUMN command.reply.verdict IS
 COMMENT ON COLUMN command.reply.reason IS 'Why, in the device''s words, or why it is unreadable.';
 COMMENT ON COLUMN command.reply.result IS 'What the device returned.';
 COMMENT ON COLUMN command.reply.raw IS 'The reply byte for byte.';
+
+CREATE TABLE command.idle_reply (
+	serial text PRIMARY KEY,
+	hour timestamptz NOT NULL,
+	many int NOT NULL CHECK (many > 0)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE command.idle_reply IS
+	'Trackers whose replies changed nothing, one row each: how many in the last such hour. Those beyond command.setting.idle_replies are not kept.';
+COMMENT ON COLUMN command.idle_reply.serial IS 'The tracker whose topic they came on.';
+COMMENT ON COLUMN command.idle_reply.hour IS 'When the hour began.';
+COMMENT ON COLUMN command.idle_reply.many IS 'How many came in it.';
 
 CREATE TABLE command.transition_rule (
 	from_state text NOT NULL,
@@ -334,6 +351,8 @@ FROM (VALUES
 	-- Its request was cancelled while it was on its way to nobody.
 	('{sent}', '{cancelled}', '{bridge}', 'n.sends = 0 AND n.sent_at IS NULL'),
 	('{sent}', '{sent}', '{bridge}', 'n.generation > o.generation AND n.sends > o.sends'),
+	-- What the device said of its end was lost: it is asked again, and what it once said stays said.
+	('{accepted}', '{accepted}', '{bridge}', 'n.generation > o.generation AND n.sends > o.sends'),
 	-- It gives way to a more urgent one, or is held.
 	('{sent}', '{approved}', '{bridge}', 'n.generation > o.generation AND n.counter IS NULL AND n.sends = 0'),
 	('{signed,waiting}', '{approved}', '{api,bridge}', 'n.generation > o.generation AND n.counter IS NULL AND n.sends = 0'),
@@ -583,7 +602,7 @@ GRANT UPDATE (arguments, not_before, expires_at, shipment_override, canonical, r
 	revision) ON command.request TO coldfleet_api_definer;
 GRANT UPDATE (expires_at, retry_at, taken_at, ended_at, counter, generation, state, place, detail) ON command.command TO coldfleet_api_definer;
 GRANT SELECT ON command.operation, command.request, command.target, command.approval, command.command, command.history, command.reply,
-	command.transition_rule TO coldfleet_analyst;
+	command.idle_reply, command.transition_rule TO coldfleet_analyst;
 -- Not the bytes: those of a command that was not sent are an order to its device, for whoever can reach it.
 GRANT SELECT (command_id, counter, signed_at, kid) ON command.message TO coldfleet_analyst, coldfleet_api_definer;
 

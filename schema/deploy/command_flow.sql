@@ -188,6 +188,16 @@ $$;
 COMMENT ON FUNCTION command.refuse_to_sign(uuid[], int[], text[]) IS
 	'Ends commands that were taken and that the signer found not to be what was approved; refused is false for a stale generation.';
 
+CREATE FUNCTION command.remembered(device int, sent timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT count(*) <= 32 FROM command.command AS c WHERE c.device_id = device AND (c.place = 'wire' OR c.sent_at IS NOT NULL AND c.ended_at >= sent)
+$$;
+COMMENT ON FUNCTION command.remembered(int, timestamptz) IS
+	'Does a device surely still know what became of a command that was first sent then? It keeps the outcomes of its last 32, and would '
+	'reject an older one as one that it has never seen.';
+
 CREATE FUNCTION command.claim(max int, present text[])
 RETURNS TABLE (command_id uuid, generation int, serial text, message bytea, expires_at timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER ROWS 500
@@ -205,9 +215,10 @@ DECLARE
 	-- Found by state and time; looked at again once their devices are held.
 	devices CONSTANT int[] := command.hold_free(ARRAY(
 		(SELECT c.device_id FROM command.command AS c WHERE c.place IN ('ready', 'wire') AND c.retry_at < 'infinity' AND c.retry_at <= now()
+			AND c.expires_at > now()
 		 ORDER BY c.retry_at LIMIT max)
 		UNION ALL (SELECT d FROM unnest(here) AS d WHERE EXISTS (SELECT FROM command.command AS c WHERE c.device_id = d
-			AND c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.since <= now() OFFSET 0) LIMIT max)));
+			AND c.place IS NOT NULL AND c.place IN ('ready', 'wire') AND c.since <= now() AND c.expires_at > now() OFFSET 0) LIMIT max)));
 BEGIN
 	IF cardinality(devices) = 0 THEN
 		RETURN;
@@ -216,17 +227,18 @@ BEGIN
 		WITH due AS MATERIALIZED (
 			SELECT c.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
 				SELECT * FROM command.command AS x WHERE x.device_id = d AND x.place IS NOT NULL OFFSET 0) AS c
-			WHERE c.place IN ('ready', 'wire') AND c.state <> 'accepted' AND c.expires_at > now()
+			WHERE c.place IN ('ready', 'wire') AND c.expires_at > now()
 				AND (c.retry_at <= now() OR c.since <= now() AND d = ANY (here))
-				AND (c.state <> 'sent' OR c.since <= now())
+				AND (c.place = 'ready' OR c.since <= now() AND command.remembered(d, c.sent_at))
 				-- One after the other, as counters demand; but not for ever, and not what is urgent.
-				AND (c.state = 'sent' OR c.urgency < 3 OR NOT EXISTS (SELECT FROM command.command AS s
+				AND (c.place = 'wire' OR c.urgency < 3 OR NOT EXISTS (SELECT FROM command.command AS s
 					WHERE s.device_id = d AND s.place IS NOT NULL AND s.place = 'wire' AND s.state = 'sent' AND s.since > now() OFFSET 0))
 			ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT max
 		), sent AS (
-			UPDATE command.command AS c SET state = 'sent', place = 'wire', generation = c.generation + 1, sends = c.sends + 1,
-				sent_at = coalesce(c.sent_at, now()), retry_at = 'infinity',
-				since = now() + setting.ack_timeout * (1 << least(c.sends, 6)),
+			UPDATE command.command AS c SET state = CASE c.state WHEN 'accepted' THEN 'accepted' ELSE 'sent' END, place = 'wire',
+				generation = c.generation + 1, sends = c.sends + 1, sent_at = coalesce(c.sent_at, now()), retry_at = 'infinity',
+				-- Whoever is at work may be so for hours, and need not hear of it every few minutes.
+				since = now() + setting.ack_timeout * (1 << least(c.sends, CASE c.state WHEN 'accepted' THEN 10 ELSE 6 END)),
 				detail = CASE WHEN c.sends > 0 THEN 'sent again' END
 			FROM due WHERE c.command_id = due.command_id
 			RETURNING c.*)
@@ -238,7 +250,8 @@ END
 $$;
 COMMENT ON FUNCTION command.claim(int, text[]) IS
 	'Commands to publish now, at most max: those newly signed, those that waited and whose device is present or was heard meanwhile, and '
-	'those whose time for a reply is over and whose device is there. They are sent from the commit on, which comes before the publish. '
+	'those whose time for a reply or a result is over and whose device is there and remembers them: it answers again and does not act again. '
+	'They are sent from the commit on, which comes before the publish; accepted ones stay accepted. '
 	'present: serials that appeared since the last call, or that are known to be connected. NOTIFY command_send says that there is '
 	'something to claim.';
 
@@ -266,7 +279,7 @@ BEGIN
 	-- An earlier sending may have arrived: it stays sent. Said twice, as after a lost connection, it counts once.
 	UPDATE command.command AS c SET sends = c.sends - 1, generation = c.generation + 1
 	FROM unnest(command_ids, generations) AS u (id, generation)
-	WHERE c.command_id = u.id AND c.generation = u.generation AND c.state = 'sent' AND c.sends > 1;
+	WHERE c.command_id = u.id AND c.generation = u.generation AND c.place = 'wire' AND c.sends > 1;
 	-- What somebody stopped while it was on its way is stopped now that it never was.
 	gone := ARRAY(SELECT c.command_id FROM unnest(back) AS u JOIN command.command AS c ON c.command_id = u JOIN command.request AS r USING (request_id)
 		JOIN fleet.device AS d USING (device_id) WHERE r.state = 'cancelled' OR d.state = 'decommissioned');
@@ -333,6 +346,37 @@ $$;
 COMMENT ON FUNCTION command.judge(text[], uuid[], bigint[], text[]) IS
 	'What each reply of a batch is worth, in its order: the device that it came from and the verdict of command.reply.';
 
+CREATE FUNCTION command.worth_keeping(serials text[], verdicts text[]) RETURNS boolean[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	most CONSTANT int := (SELECT s.idle_replies FROM command.setting AS s);
+	worth boolean[] := ARRAY(SELECT v = 'applied' FROM unnest(verdicts) AS v);
+BEGIN
+	IF NOT false = ANY (worth) THEN
+		RETURN worth;
+	END IF;
+	WITH came AS (
+		SELECT u.serial, count(*)::int AS many FROM unnest(serials, verdicts) AS u (serial, verdict)
+		WHERE u.verdict <> 'applied' GROUP BY 1 ORDER BY 1
+	), counted AS (
+		INSERT INTO command.idle_reply AS i (serial, hour, many) SELECT c.serial, date_trunc('hour', now()), c.many FROM came AS c
+		ON CONFLICT ON CONSTRAINT idle_reply_pkey DO UPDATE SET hour = excluded.hour,
+			many = least(CASE WHEN i.hour = excluded.hour THEN i.many ELSE 0 END, 1000000000) + excluded.many
+		RETURNING i.serial, i.many)
+	SELECT array_agg(u.verdict = 'applied' OR n.many - came.many + u.place <= most ORDER BY u.n) INTO worth
+	FROM (SELECT r.*, row_number() OVER (PARTITION BY r.serial, r.verdict = 'applied' ORDER BY r.n) AS place
+	      FROM unnest(serials, verdicts) WITH ORDINALITY AS r (serial, verdict, n)) AS u
+	LEFT JOIN came USING (serial) LEFT JOIN counted AS n USING (serial);
+	RETURN worth;
+END
+$$;
+COMMENT ON FUNCTION command.worth_keeping(text[], text[]) IS
+	'Counts replies that change nothing, by tracker and hour, and says of each of a batch whether it is to be kept: all that are applied, of the '
+	'others as many as command.setting.idle_replies.';
+
 CREATE FUNCTION command.switch_devices(ended uuid[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -376,20 +420,23 @@ DECLARE
 	ended_how text[];
 	ended_why text[];
 	judged record;
+	worth boolean[];
 	freed boolean;
+	patience CONSTANT interval := (SELECT s.ack_timeout FROM command.setting AS s);
 BEGIN
 	PERFORM command.hold(devices);
 	SELECT * INTO judged FROM command.judge(serials, command_ids, counters, statuses);
+	worth := command.worth_keeping(serials, judged.verdicts);
 	WITH kept AS (
 		INSERT INTO command.reply AS r (received_at, serial, device_id, command_id, counter, generation, boot_count, device_time, status, verdict,
 			reason, result, raw)
 		SELECT coalesce(u.received, now()), u.serial, u.device_id, u.id, u.counter, u.generation, u.boot_count, u.device_time, u.status, u.verdict,
 			u.reason, u.result, u.raw
 		FROM unnest(serials, command_ids, counters, statuses, reasons, results, device_times, boot_counts, generations, raws, received,
-				judged.device_ids, judged.verdicts)
+				judged.device_ids, judged.verdicts, worth)
 			WITH ORDINALITY AS u (serial, id, counter, status, reason, result, device_time, boot_count, generation, raw, received,
-				device_id, verdict, n)
-		ORDER BY u.n
+				device_id, verdict, worth, n)
+		WHERE u.worth ORDER BY u.n
 		RETURNING r.command_id, r.status, r.reason, r.verdict)
 	SELECT array_agg(k.command_id) FILTER (WHERE k.status = 'accepted'), array_agg(k.reason) FILTER (WHERE k.status = 'accepted'),
 		array_agg(k.command_id) FILTER (WHERE k.status <> 'accepted'), array_agg(k.status) FILTER (WHERE k.status <> 'accepted'),
@@ -399,7 +446,7 @@ BEGIN
 	freed := EXISTS (SELECT FROM unnest(accepted || ended) AS u
 		CROSS JOIN LATERAL (SELECT x.place FROM command.command AS x WHERE x.command_id = u OFFSET 0) AS c WHERE c.place = 'ready');
 	UPDATE command.command AS c SET state = 'accepted', place = 'wire', late = c.late OR c.state IN ('expired', 'cancelled'), ended_at = NULL,
-		sent_at = coalesce(c.sent_at, now()), since = now(), retry_at = 'infinity', detail = u.why
+		sent_at = coalesce(c.sent_at, now()), since = now() + patience * (1 << least(c.sends, 6)), retry_at = 'infinity', detail = u.why
 	FROM unnest(accepted, accepted_why) AS u (id, why) WHERE c.command_id = u.id;
 	UPDATE command.request AS r SET open = true FROM unnest(accepted) AS u JOIN command.command AS c ON c.command_id = u
 	WHERE c.late AND r.request_id = c.request_id AND NOT r.open;
@@ -410,8 +457,8 @@ BEGIN
 	PERFORM command.switch_devices(ended);
 	PERFORM audit.record('replied', 'command', command.named(command_ids), NULL, NULL, jsonb_build_object('replies', ARRAY(
 		SELECT concat_ws(' ', u.id, u.status, u.verdict, encode(sha256(u.raw), 'hex'))
-		FROM unnest(command_ids, statuses, judged.verdicts, raws) AS u (id, status, verdict, raw))))
-	WHERE cardinality(command_ids) > 0;
+		FROM unnest(command_ids, statuses, judged.verdicts, raws, worth) AS u (id, status, verdict, raw, worth) WHERE u.worth)))
+	WHERE true = ANY (worth);
 	IF freed THEN
 		PERFORM command.advance(devices);
 	END IF;
@@ -422,7 +469,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION command.record_replies(text[], uuid[], bigint[], text[], text[], jsonb[], timestamptz[], bigint[], bigint[], bytea[], timestamptz[]) IS
-	'Keeps every reply of a batch with a verdict, in its order, and applies those that say something new about a command of their own '
+	'Keeps the replies of a batch with a verdict, in its order, but for what command.worth_keeping() only counts, and applies those that say something new about a command of their own '
 	'device, however late; a disable or enable that succeeded changes fleet.device.state. reasons, results, device_times, boot_counts, '
 	'generations and received may hold NULL.';
 
@@ -433,10 +480,12 @@ SET jit = off
 AS $$
 	INSERT INTO command.reply (received_at, serial, device_id, verdict, reason, raw)
 	SELECT coalesce(u.received, now()), u.serial, d.device_id, 'unreadable', u.reason, u.raw
-	FROM unnest(serials, raws, reasons, received) AS u (serial, raw, reason, received)
-	LEFT JOIN fleet.device AS d ON d.serial = u.serial
+	FROM unnest(serials, raws, reasons, received, command.worth_keeping(serials, array_fill('unreadable'::text, ARRAY[cardinality(serials)])))
+		AS u (serial, raw, reason, received, worth)
+	LEFT JOIN fleet.device AS d ON d.serial = u.serial WHERE u.worth
 $$;
-COMMENT ON FUNCTION command.bad_replies(text[], bytea[], text[], timestamptz[]) IS 'Keeps replies that could not be decoded, with the reason.';
+COMMENT ON FUNCTION command.bad_replies(text[], bytea[], text[], timestamptz[]) IS
+	'Keeps replies that could not be decoded, with the reason, but for those that command.worth_keeping() only counts.';
 
 CREATE FUNCTION command.release(request uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
@@ -511,16 +560,19 @@ SET jit = off
 AS $$
 DECLARE
 	devices CONSTANT int[] := command.hold_free(ARRAY(SELECT c.device_id FROM command.command AS c JOIN telemetry.device_state AS s USING (device_id)
-		WHERE c.place IS NOT NULL AND c.state IN ('waiting', 'sent') AND c.retry_at = 'infinity' AND s.received_at > c.since LIMIT max));
+		WHERE c.place IS NOT NULL AND c.state IN ('waiting', 'sent', 'accepted') AND c.retry_at = 'infinity' AND s.received_at > c.since
+			AND c.expires_at > now() AND (c.state = 'waiting' OR command.remembered(c.device_id, c.sent_at)) LIMIT max));
 BEGIN
 	UPDATE command.command AS c SET retry_at = '-infinity'
-	FROM telemetry.device_state AS s WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.state IN ('waiting', 'sent')
-		AND c.retry_at = 'infinity' AND s.device_id = c.device_id AND s.received_at > c.since;
+	FROM telemetry.device_state AS s WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.state IN ('waiting', 'sent', 'accepted')
+		AND c.retry_at = 'infinity' AND s.device_id = c.device_id AND s.received_at > c.since
+		AND c.expires_at > now() AND (c.state = 'waiting' OR command.remembered(c.device_id, c.sent_at));
 	RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION command.hear(int) IS
-	'Marks commands that wait for a device, or for its reply for too long, whose device was heard since; true: there are some to claim.';
+	'Marks commands that wait for a device, or for its reply or result for too long, whose device was heard since; true: there are some to '
+	'claim.';
 
 CREATE FUNCTION command.sweep() RETURNS timestamptz
 LANGUAGE plpgsql SECURITY DEFINER
@@ -547,7 +599,7 @@ BEGIN
 	PERFORM command.release(r.request_id) FROM (SELECT q.request_id FROM command.request AS q
 		WHERE q.releasing AND q.state = 'active' AND q.not_before <= now() ORDER BY q.not_before LIMIT 200) AS r;
 	IF command.hear(5000) OR EXISTS (SELECT FROM command.command AS c
-		WHERE c.place IN ('ready', 'wire') AND c.retry_at < 'infinity' AND c.retry_at <= now()) THEN
+		WHERE c.place IN ('ready', 'wire') AND c.retry_at < 'infinity' AND c.retry_at <= now() AND c.expires_at > now()) THEN
 		PERFORM pg_notify('command_send', '');
 		next := soon;
 	END IF;

@@ -3,7 +3,7 @@
 BEGIN;
 
 DELETE FROM fleet.event_type WHERE type = 'command';
-DROP TABLE command.transition_rule, command.reply, command.history, command.message, command.command, command.device, command.approval,
+DROP TABLE command.transition_rule, command.idle_reply, command.reply, command.history, command.message, command.command, command.device, command.approval,
 	command.target, command.request, command.operation, command.setting;
 DROP SEQUENCE command.counter;
 DROP FUNCTION command.keep();

@@ -9,6 +9,7 @@ DROP FUNCTION command.release(uuid);
 DROP FUNCTION command.bad_replies(text[], bytea[], text[], timestamptz[]);
 DROP FUNCTION command.record_replies(text[], uuid[], bigint[], text[], text[], jsonb[], timestamptz[], bigint[], bigint[], bytea[], timestamptz[]);
 DROP FUNCTION command.switch_devices(uuid[]);
+DROP FUNCTION command.worth_keeping(text[], text[]);
 DROP FUNCTION command.judge(text[], uuid[], bigint[], text[]);
 DROP FUNCTION command.unreachable(uuid[], int[]);
 DROP FUNCTION command.claim(int, text[]);

@@ -12,6 +12,7 @@ SELECT command_id, counter, signed_at, kid, message FROM command.message WHERE f
 SELECT history_id, command_id, device_id, at, from_state, to_state, generation, who, detail FROM command.history WHERE false;
 SELECT reply_id, received_at, serial, device_id, command_id, counter, generation, boot_count, device_time, status, verdict, reason, result, raw
 	FROM command.reply WHERE false;
+SELECT serial, hour, many FROM command.idle_reply WHERE false;
 DO $$
 BEGIN
 	ASSERT (SELECT count(*) FROM command.setting) = 1, 'there is not one row of settings';

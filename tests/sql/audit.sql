@@ -39,6 +39,7 @@ INSERT INTO excepted VALUES
 	('command.device', 'counters and locks of queues'),
 	('command.message', 'signed bytes, and unchangeable'),
 	('command.history', 'is itself a history, and unchangeable'),
+	('command.idle_reply', 'counts of what devices say'),
 	('command.reply', 'what devices say, and unchangeable');
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -383,6 +383,24 @@ SELECT is(pg_temp.batch(:'crowd', 'q-5 failed 0', 'q-6 rejected 77', 'q-6 accept
 	'foreign unexpected applied applied contradicts', 'test_what_is_worth_nothing_in_a_batch_stands_in_nobodys_way');
 SELECT is(pg_temp.stands(:'crowd'), 'succeeded', 'test_and_the_device_itself_has_the_word');
 
+-- A tracker that floods
+
+UPDATE command.setting SET idle_replies = 3;
+TRUNCATE command.idle_reply;
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-6', '{"operation": "reboot"}') $$) ->> 'id' AS crowd \gset
+SELECT pg_temp.take_all(28), pg_temp.store(28), pg_temp.claim(28);
+SELECT count(*) AS replies FROM command.reply \gset
+SELECT pg_temp.batch(:'crowd', 'q-5 failed 0', 'q-5 failed 0', 'q-6 accepted 77', 'q-5 failed 0', 'q-5 failed 0', 'q-6 succeeded 0', 'q-5 failed 0');
+SELECT is((SELECT count(*) FROM command.reply) - :replies, 5::bigint, 'test_of_replies_that_change_nothing_as_many_are_kept_as_may_be');
+SELECT is(pg_temp.stands(:'crowd'), 'succeeded', 'test_and_what_changes_something_is_applied_whatever_floods');
+SELECT pg_temp.run('coldfleet_bridge', $$ SELECT command.bad_replies('{q-5,q-6,q-6,q-6,nobody}', '{a,a,a,a,a}', '{b,b,b,b,b}', array_fill(now(), '{5}')) $$);
+SELECT is((SELECT count(*) FROM command.reply) - :replies, 8::bigint, 'test_unreadable_ones_count_with_them');
+SELECT results_eq('SELECT serial, many FROM command.idle_reply ORDER BY 1', $$ VALUES ('nobody', 1), ('q-5', 6), ('q-6', 4) $$, 'test_all_are_counted');
+UPDATE command.idle_reply SET hour = hour - interval '1 h';
+SELECT pg_temp.run('coldfleet_bridge', $$ SELECT command.bad_replies('{q-5}', '{a}', '{b}', array_fill(now(), '{1}')) $$);
+SELECT is((SELECT count(*) FROM command.reply) - :replies, 9::bigint, 'test_the_next_hour_begins_anew');
+UPDATE command.setting SET idle_replies = DEFAULT;
+
 -- Stopped while it was on its way to nobody
 
 SELECT pg_temp.rest('anna', 'operator', $$ api.commands_make('{"operation": "locate", "target": {"serials": ["q-5", "q-6"]}}') $$) ->> 'id' AS stopped \gset

@@ -26,7 +26,7 @@ COMMENT ON COLUMN command.setting.take_again IS 'A command taken for signing thi
 COMMENT ON COLUMN command.setting.ack_timeout IS
 	'A sent command without any reply, and an accepted one without a result, is sent again when its device is heard after this time, which '
 	'doubles with each try; a later command of the device that is not urgent waits that long for the reply.';
-COMMENT ON COLUMN command.setting.result_timeout IS 'An accepted command without a result expires this long after its acceptance or its expiry.';
+COMMENT ON COLUMN command.setting.result_timeout IS 'An accepted command without a result expires this long after its expiry, or after the time that the device last had for it.';
 COMMENT ON COLUMN command.setting.max_targets IS 'The most devices that one request may have.';
 COMMENT ON COLUMN command.setting.idle_replies IS
 	'How many replies of a tracker that change nothing are kept an hour; the others are only counted, so that none can fill the disk.';

@@ -13,6 +13,7 @@ DROP FUNCTION command.worth_keeping(text[], text[]);
 DROP FUNCTION command.judge(text[], uuid[], bigint[], text[]);
 DROP FUNCTION command.unreachable(uuid[], int[]);
 DROP FUNCTION command.claim(int, text[]);
+DROP FUNCTION command.remembered(int, timestamptz);
 DROP FUNCTION command.refuse_to_sign(uuid[], int[], text[]);
 DROP FUNCTION command.store_signed(uuid[], int[], bytea[], bytea);
 DROP FUNCTION command.take_to_sign(int);

@@ -159,6 +159,9 @@ FROM (VALUES ('api', 'requested', 'approved', 'new.class := 3'), ('api', 'reques
 	('bridge', 'sent', 'waiting', 'new.sends := 1'), ('bridge', 'signed', 'approved', 'new.generation := old.generation'),
 	('api', 'waiting', 'cancelled', 'new.sends := 1'), ('bridge', 'sent', 'expired', 'new.expires_at := now() + interval ''1 s'''),
 	('bridge', 'expired', 'succeeded', 'new.late := false'), ('bridge', 'cancelled', 'succeeded', 'new.counter := NULL')) AS v (role, was, becomes, spoil);
+SELECT is(pg_temp.check_spoiled('coldfleet_' || role, 'accepted', 'accepted', 'new.sends := old.sends + 1; new.generation := old.generation + ' || by), code,
+	format('test_%s_sends_an_accepted_command_again_with_generation_plus_%s_%s', role, by, code))
+FROM (VALUES ('bridge', 1, '00000'), ('bridge', 0, '23000'), ('api', 1, '23000'), ('signer', 1, '23000')) AS v (role, by, code);
 UPDATE command.request SET canonical = 'edited', request_sha256 = sha256('edited');
 SELECT is(pg_temp.try_as('coldfleet_api', format('SELECT lab.change(''awaiting_approval'', %L)', becomes)), '23000',
 	'test_a_decision_to_have_it_' || becomes || '_is_void_after_an_edit') FROM unnest(ARRAY['approved', 'refused']) AS becomes;
@@ -350,6 +353,38 @@ SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
 SELECT is(pg_temp.stands(:'slow'), 'expired', 'test_and_expires_when_none_comes');
 SELECT is((SELECT open FROM command.request JOIN command.command USING (request_id) WHERE command_id = :'slow'), false, 'test_a_request_without_open_commands_is_closed');
 SELECT is(pg_temp.reply(:'slow', 'failed'), 'applied', 'test_its_result_is_taken_even_then');
+
+-- Accepted, and its result was lost on the way
+
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-4', '{"operation": "locate"}') $$) ->> 'id' AS lost \gset
+SELECT pg_temp.take_all(30), pg_temp.store(30), pg_temp.claim(30), pg_temp.reply(:'lost', 'accepted');
+SELECT is(pg_temp.claim(31, '{q-4}'), NULL, 'test_what_was_just_accepted_has_time_for_its_result');
+UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(32), NULL, 'test_without_its_device_nothing_is_sent_again');
+INSERT INTO telemetry.device_state (device_id, received_at) SELECT device_id, now() FROM fleet.device WHERE serial = 'q-4'
+ON CONFLICT (device_id) DO UPDATE SET received_at = excluded.received_at;
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.claim(33), 'q-4', 'test_an_accepted_command_without_a_result_is_sent_again_when_its_device_is_heard');
+SELECT is(pg_temp.stands(:'lost'), 'accepted wire', 'test_and_stays_accepted');
+SELECT is((SELECT count(DISTINCT message) FROM lab.claimed WHERE n IN (30, 33)), 1::bigint, 'test_and_are_the_bytes_that_were_accepted');
+SELECT cmp_ok((SELECT generation FROM lab.claimed WHERE n = 33), '>', (SELECT generation FROM lab.claimed WHERE n = 30), 'test_an_accepted_one_too_under_a_new_generation');
+SELECT is((SELECT since - now() FROM command.command WHERE command_id = :'lost'), interval '10 s', 'test_the_time_between_two_sendings_doubles');
+SELECT pg_temp.unreachable(33);
+SELECT is(pg_temp.stands(:'lost'), 'accepted wire', 'test_that_a_later_sending_reached_nobody_takes_no_acceptance_back');
+UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(34, '{q-4}'), 'q-4', 'test_a_device_that_says_hello_gets_it_again_too');
+UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
+SAVEPOINT forgotten;
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-4', '{"operation": "locate"}') $$) FROM generate_series(1, 32);
+ALTER TABLE command.command DISABLE TRIGGER USER;
+UPDATE command.command SET state = 'succeeded', place = NULL, counter = 7, sent_at = now(), ended_at = now()
+WHERE command_id <> :'lost' AND device_id = (SELECT device_id FROM fleet.device WHERE serial = 'q-4');
+SELECT is(pg_temp.claim(35, '{q-4}'), NULL, 'test_after_thirty_two_others_the_device_is_not_asked_about_what_it_no_longer_knows');
+ROLLBACK TO forgotten;
+UPDATE command.request SET not_before = now() - interval '9 min', expires_at = now() WHERE request_id = (SELECT request_id FROM command.command WHERE command_id = :'lost');
+UPDATE command.command SET expires_at = now() WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(36, '{q-4}'), NULL, 'test_what_is_over_is_not_sent_again');
+SELECT is(pg_temp.reply(:'lost', 'succeeded'), 'applied', 'test_the_result_that_comes_after_all_is_applied');
 
 -- Said twice, after a connection was lost in the middle of saying it
 

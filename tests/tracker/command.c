@@ -259,6 +259,41 @@ static void finish(struct commander *c, const struct command_message *m, const s
 		c->hooks->reboot(c->arg);
 }
 
+static bool is_switch(const struct command_message *m)
+{
+	return strcmp(m->operation->name, "disable") == 0 || strcmp(m->operation->name, "enable") == 0;
+}
+
+static void stop_work(struct commander *c, const uint8_t id[COMMAND_ID_BYTES])
+{
+	for (struct work *w = c->works; w < c->works + MCU_PENDING; w++) {
+		if (w->commander == NULL || memcmp(w->id, id, COMMAND_ID_BYTES) != 0)
+			continue;
+		event_free(w->timer);
+		w->commander = NULL;
+	}
+}
+
+/* Of disable and enable the later one counts: an earlier one that has not been carried out by then never is. */
+static void supersede(struct commander *c, const struct command_message *by)
+{
+	const struct mcu_state *s = mcu_state(c->mcu);
+	struct act nothing = {.result = {.len = 0}};
+	size_t i = 0;
+	while (i < s->pending_count) {
+		struct command_message m;
+		struct err why;
+		if (!command_decode(s->pending[i].payload, s->pending[i].payload_len, &m, NULL) || !is_switch(&m) ||
+		    m.epoch > by->epoch || (m.epoch == by->epoch && m.counter >= by->counter)) {
+			i++;
+			continue;
+		}
+		err_set(&why, ERR_CONFLICT, "%s, counter %" PRId64 ", came after it", by->operation->name, by->counter);
+		stop_work(c, m.id);
+		finish(c, &m, &nothing, false, &why); /* which takes it out of the list */
+	}
+}
+
 /* `decided`: the log has it already. The pending copy goes with the outcome, so a copy of the message is worked with.
  */
 static void carry_out(struct commander *c, const uint8_t id[COMMAND_ID_BYTES], bool decided)
@@ -278,6 +313,8 @@ static void carry_out(struct commander *c, const uint8_t id[COMMAND_ID_BYTES], b
 		must_keep(mcu_log_act(c->mcu, &m, &not_logged), c, &not_logged);
 	ok = ok && act_do(&a, &e);
 	finish(c, &m, &a, ok, &e);
+	if (ok && is_switch(&m))
+		supersede(c, &m);
 }
 
 static void on_work(evutil_socket_t fd, short what, void *arg)

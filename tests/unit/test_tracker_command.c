@@ -548,6 +548,39 @@ static void test_slow_update_does_not_hold_up_a_locate(void **state)
 	assert_int_equal(rig.reboots, 1);
 }
 
+static void test_slow_disable_does_not_undo_an_enable_that_came_after_it(void **state)
+{
+	struct command disable, enable, other;
+	(void)state;
+	rig.faults.slow = 0.2;
+	rig.faults.slow_operation = "disable";
+	make(&disable, (struct wish){.operation = "disable", .arguments = "{\"mode\": \"halt\"}", .counter = 1});
+	make(&enable, (struct wish){.operation = "enable", .counter = 2});
+	hand_over(&disable, 1);
+	hand_over(&enable, 1);
+	wait_sent(4);
+	assert_sent(2, &enable, COMMAND_SUCCEEDED, 1);
+	assert_sent(3, &disable, COMMAND_FAILED, 1);
+	event_base_loopexit(rig.base, &(struct timeval){.tv_usec = 400000});
+	event_base_dispatch(rig.base); /* longer than the disable would have taken */
+	assert_false(mcu_state(rig.mcu)->disabled);
+	assert_int_equal(acts(), 1);
+	assert_int_equal(rig.count, 4);
+	rig.faults.slow = 3600;
+	for (int64_t i = 0; i < MCU_PENDING - 1; i++) {
+		make(&disable,
+		     (struct wish){.operation = "disable", .arguments = "{\"mode\": \"halt\"}", .counter = 3 + i});
+		hand_over(&disable, 1);
+	}
+	carry_out(&enable, (struct wish){.operation = "enable", .counter = 20});
+	rig.faults.slow_operation = NULL;
+	for (int64_t i = 0; i < MCU_PENDING; i++) { /* there is room for as many as ever */
+		make(&other, (struct wish){.operation = "locate", .counter = 21 + i});
+		hand_over(&other, 1);
+		assert_sent(rig.count - 1, &other, COMMAND_ACCEPTED, 1);
+	}
+}
+
 static void test_more_than_can_be_carried_out_at_once_is_rejected(void **state)
 {
 	struct command c[MCU_PENDING + 1];
@@ -739,6 +772,7 @@ int main(void)
 		CLAIM(test_power_loss_after_the_act_was_logged_brings_it_to_its_end),
 		CLAIM(test_reply_is_kept_until_the_broker_has_it),
 		CLAIM(test_slow_update_does_not_hold_up_a_locate),
+		CLAIM(test_slow_disable_does_not_undo_an_enable_that_came_after_it),
 		CLAIM(test_more_than_can_be_carried_out_at_once_is_rejected),
 		CLAIM(test_lower_release_counter_fails),
 		CLAIM(test_new_trust_list_ends_the_old_keys_command_over_the_tracker),

@@ -137,8 +137,9 @@ static void send_one(struct bridge_down *d, const struct claimed *c)
 	struct flight flight = {.generation = c->generation, .serial_len = (uint8_t)c->serial_len, .sent_at = now};
 	memcpy(flight.command_id, c->command_id, sizeof(flight.command_id));
 	memcpy(flight.serial, c->serial, c->serial_len);
+	/* The library counts packet ids up and around: a broker that leaves one unanswered meets it again. */
 	if (!flights_add(d->flights, mid, &flight))
-		abort(); /* the library gives a packet id out again only after its acknowledgement */
+		mqtt_drop(d->mqtt, "a publish was not acknowledged while 65535 later ones were");
 }
 
 static void acknowledged(struct bridge_down *d, int mid, int reason)

@@ -348,6 +348,27 @@ static void schedule(struct commander *c, const struct command_message *m)
 
 /* ---- what comes in ---- */
 
+/* A disable or enable is never refused for want of room: what waits to be done gives way to it, the oldest first and
+ * another disable or enable last, which the new one would undo anyway. Nothing that was begun does: acts take no time.
+ */
+static void make_room(struct commander *c, const struct command_message *by)
+{
+	const struct mcu_state *s = mcu_state(c->mcu);
+	struct act nothing = {.result = {.len = 0}};
+	struct command_message m, first;
+	struct err why;
+	size_t i = 0;
+	bool found = command_decode(s->pending[0].payload, s->pending[0].payload_len, &first, &why);
+	must_keep(found, c, &why);
+	for (found = false; i < s->pending_count && !found; i++)
+		found = command_decode(s->pending[i].payload, s->pending[i].payload_len, &m, NULL) && !is_switch(&m);
+	if (!found)
+		m = first;
+	err_set(&why, ERR_OVERLOADED, "gave way to %s, counter %" PRId64, by->operation->name, by->counter);
+	stop_work(c, m.id);
+	finish(c, &m, &nothing, false, &why);
+}
+
 /* What was refused once is never done: else whoever holds the bytes could bring them again at a better moment, after
  * everybody was told that it did not happen. */
 static void refuse(struct commander *c, const struct command_message *m, int64_t generation, const struct err *why)
@@ -365,6 +386,8 @@ static void refuse(struct commander *c, const struct command_message *m, int64_t
 static void take_new(struct commander *c, const struct command_message *m, int64_t generation)
 {
 	struct err e;
+	if (is_switch(m) && mcu_state(c->mcu)->pending_count == MCU_PENDING)
+		make_room(c, m);
 	if (!mcu_begin(c->mcu, m, m->payload, generation, &e)) {
 		must_keep(e.code == ERR_OVERLOADED, c, &e);
 		refuse(c, m, generation, &e);

@@ -604,6 +604,34 @@ static void test_more_than_can_be_carried_out_at_once_is_rejected(void **state)
 	assert_int_equal(acts(), 0);
 }
 
+static void test_disable_and_enable_find_room_whatever_waits(void **state)
+{
+	struct command slow[MCU_PENDING], halt[MCU_PENDING + 2], locate;
+	(void)state;
+	rig.faults.slow = 3600;
+	for (int64_t i = 0; i < MCU_PENDING; i++) {
+		make(&slow[i], (struct wish){.operation = "locate", .counter = 1 + i});
+		hand_over(&slow[i], 1);
+	}
+	for (int64_t i = 0; i < MCU_PENDING + 2; i++) {
+		make(&halt[i],
+		     (struct wish){.operation = "disable", .arguments = "{\"mode\": \"halt\"}", .counter = 10 + i});
+		hand_over(&halt[i], 1);
+		assert_sent(rig.count - 2, i < MCU_PENDING ? &slow[i] : &halt[i - MCU_PENDING], COMMAND_FAILED, 1);
+		assert_sent(rig.count - 1, &halt[i], COMMAND_ACCEPTED, 1);
+	}
+	make(&locate, (struct wish){.operation = "locate", .counter = 90});
+	hand_over(&locate, 1);
+	assert_sent(rig.count - 1, &locate, COMMAND_REJECTED, 1);
+	rig.faults.slow = 0;
+	size_t before = rig.count;
+	make(&halt[0], (struct wish){.operation = "disable", .arguments = "{\"mode\": \"halt\"}", .counter = 91});
+	hand_over(&halt[0], 1);
+	wait_sent(before + 2 + MCU_PENDING); /* the last that gave way, accepted, done, and those that came before it */
+	assert_true(mcu_state(rig.mcu)->disabled);
+	assert_int_equal(acts(), 1);
+}
+
 static void test_lower_release_counter_fails(void **state)
 {
 	struct command c;
@@ -774,6 +802,7 @@ int main(void)
 		CLAIM(test_slow_update_does_not_hold_up_a_locate),
 		CLAIM(test_slow_disable_does_not_undo_an_enable_that_came_after_it),
 		CLAIM(test_more_than_can_be_carried_out_at_once_is_rejected),
+		CLAIM(test_disable_and_enable_find_room_whatever_waits),
 		CLAIM(test_lower_release_counter_fails),
 		CLAIM(test_new_trust_list_ends_the_old_keys_command_over_the_tracker),
 		CLAIM(test_configuration_is_kept_and_cleared),

@@ -131,10 +131,10 @@ def failed_tests(report):
             yield case.get("classname").replace(".", "/") + ".py::" + case.get("name")
 
 
-def scenario_step(preset, name, tests):
+def scenario_step(preset, name, tests, workers=()):
     report = OUT / f"{name}.xml"
     command = ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", f"--junit-xml={report}",
-               "--durations=8", *([] if preset == "release" else ["-m", "not release_only"]), *tests]
+               "--durations=8", *workers, *([] if preset == "release" else ["-m", "not release_only"]), *tests]
     return Step(name, command, cases(report),
                 {"COLDFLEET_BUILT": "yes", "COLDFLEET_PRESET": preset, "COLDFLEET_PATIENCE": "2" if preset == "release" else "4"})
 
@@ -151,11 +151,11 @@ def alone(preset, step):
 
 
 def scenario():
-    """Both builds at once: the tests wait more than they compute."""
+    """Both builds at once, and of each two files at once: the tests wait more than they compute."""
     presets = ["release", "asan"]
     for preset in presets:
         yield build(preset)
-    yield [alone(preset, scenario_step(preset, f"scenario-{preset}", ["tests/scenario"])) for preset in presets]
+    yield [alone(preset, scenario_step(preset, f"scenario-{preset}", ["tests/scenario"], ["-n", "2", "--dist", "loadfile"])) for preset in presets]
 
 
 PARTS = {"lint": lint, "unit": unit, "sql": sql, "fuzz": fuzz, "scenario": scenario}

@@ -493,6 +493,7 @@ BEGIN
 	WHERE c.request_id = r.request_id AND c.state = 'awaiting_approval';
 	UPDATE command.request AS q SET state = 'refused', open = false, releasing = false, revision = pg_current_xact_id()
 	WHERE q.request_id = r.request_id;
+	PERFORM command.let_go(ARRAY(SELECT t.device_id FROM command.target AS t WHERE t.request_id = r.request_id));
 	RETURN api.request_answer(r.request_id);
 END
 $$;
@@ -526,7 +527,8 @@ BEGIN
 	UPDATE command.command AS c SET expires_at = wish.expires_at WHERE c.request_id = r.request_id AND c.state = 'awaiting_approval';
 	PERFORM audit.record('changed', 'command request', r.request_id::text, NULL,
 		jsonb_build_object('arguments', r.arguments, 'request_sha256', encode(r.request_sha256, 'hex')),
-		jsonb_build_object('arguments', wish.arguments, 'request_sha256', encode(sha256(approved_bytes), 'hex')));
+		jsonb_build_object('arguments', wish.arguments, 'request_sha256', encode(sha256(approved_bytes), 'hex'))),
+		command.let_go(ARRAY(SELECT t.device_id FROM command.target AS t WHERE t.request_id = r.request_id));
 	RETURN api.request_answer(r.request_id);
 END
 $$;
@@ -552,7 +554,7 @@ BEGIN
 		RAISE EXCEPTION 'request %: none of its commands is left to cancel, each was sent or has ended', r.request_id USING ERRCODE = 'CF409';
 	END IF;
 	UPDATE command.request AS q SET state = 'cancelled', releasing = false, revision = pg_current_xact_id() WHERE q.request_id = r.request_id;
-	PERFORM command.advance(devices), audit.record('cancelled', 'command request', r.request_id::text, NULL,
+	PERFORM command.advance(devices), command.let_go(devices), audit.record('cancelled', 'command request', r.request_id::text, NULL,
 		jsonb_build_object('state', r.state), jsonb_build_object('state', 'cancelled', 'commands', many));
 	RETURN api.request_answer(r.request_id);
 END
@@ -578,7 +580,7 @@ BEGIN
 		retry_at = 'infinity', detail = 'paused'
 	WHERE c.request_id = r.request_id AND c.state IN ('approved', 'signed', 'waiting');
 	UPDATE command.request AS q SET state = 'paused', revision = pg_current_xact_id() WHERE q.request_id = r.request_id;
-	PERFORM command.advance(devices), audit.record('paused', 'command request', r.request_id::text, NULL, NULL, NULL);
+	PERFORM command.advance(devices), command.let_go(devices), audit.record('paused', 'command request', r.request_id::text, NULL, NULL, NULL);
 	RETURN api.request_answer(r.request_id);
 END
 $$;
@@ -619,7 +621,7 @@ BEGIN
 	END IF;
 	UPDATE command.command AS u SET state = 'cancelled', place = NULL, ended_at = now(), retry_at = 'infinity', detail = body ->> 'reason'
 	WHERE u.command_id = c.command_id;
-	PERFORM command.advance(ARRAY[c.device_id]);
+	PERFORM command.advance(ARRAY[c.device_id]), command.let_go(ARRAY[c.device_id]);
 	PERFORM audit.record('cancelled', 'command', id, c.device_id, jsonb_build_object('state', c.state), jsonb_build_object('state', 'cancelled'));
 	RETURN api.command_answer(c.command_id);
 END
@@ -684,7 +686,7 @@ CREATE TRIGGER send_config AFTER INSERT ON fleet.config
 CREATE TRIGGER drop_commands AFTER UPDATE OF state ON fleet.device
 	FOR EACH ROW WHEN (new.state = 'decommissioned' AND old.state <> 'decommissioned' AND command.program() = 'coldfleet_api')
 	EXECUTE FUNCTION api.drop_commands();
-GRANT EXECUTE ON FUNCTION command.hold(int[]), command.advance(int[]) TO coldfleet_api_definer;
+GRANT EXECUTE ON FUNCTION command.hold(int[]), command.advance(int[]), command.let_go(int[]) TO coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION api.command_make(text, jsonb), api.commands_make(jsonb), api.command_get(text), api.request_get(text),
 	api.commands(int, text, text, text, text, text, timestamptz), api.requests(int, text, text), api.request_approve(text, jsonb),
 	api.request_refuse(text, jsonb), api.request_edit(text, jsonb, text), api.request_cancel(text, jsonb), api.request_pause(text, jsonb),

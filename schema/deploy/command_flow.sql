@@ -65,6 +65,29 @@ COMMENT ON FUNCTION command.advance(int[]) IS
 	'Puts the first queued command of each of these devices to the front where nobody is, or where a less urgent one is, which then gives '
 	'way with its signature. Whoever calls holds the devices.';
 
+CREATE FUNCTION command.let_go(devices int[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET jit = off
+SET plan_cache_mode = force_generic_plan
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+DECLARE
+	ready record;
+BEGIN
+	SELECT bool_or(f.place = 'front' AND f.taken_at IS NULL) AS sign, bool_or(f.place = 'ready' AND f.retry_at <= now()) AS send INTO ready
+	FROM unnest(devices) AS d CROSS JOIN LATERAL (
+		SELECT x.place, x.taken_at, x.retry_at FROM command.command AS x WHERE x.device_id = d AND x.place IN ('front', 'ready') OFFSET 0) AS f;
+	PERFORM pg_notify('command_sign', '') WHERE ready.sign;
+	PERFORM pg_notify('command_send', '') WHERE ready.send;
+END
+$$;
+COMMENT ON FUNCTION command.let_go(int[]) IS
+	'Last of all by whoever held these devices for something else: calls signer and bridge, which pass over a device that somebody holds, '
+	'to what they may have passed over.';
+
 CREATE FUNCTION command.named(ids uuid[]) RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -309,7 +332,7 @@ BEGIN
 	FROM unnest(others) AS u WHERE c.command_id = u;
 	UPDATE command.command AS c SET state = 'waiting', place = 'ready', sends = 0, sent_at = NULL, since = now(), retry_at = 'infinity', detail = NULL
 	FROM (SELECT f FROM unnest(first) AS f WHERE f IN (SELECT unnest(back))) AS u WHERE c.command_id = u.f;
-	PERFORM command.advance(devices);
+	PERFORM command.advance(devices), command.let_go(devices);
 END
 $$;
 COMMENT ON FUNCTION command.unreachable(uuid[], int[]) IS
@@ -462,10 +485,7 @@ BEGIN
 	IF freed THEN
 		PERFORM command.advance(devices);
 	END IF;
-	IF EXISTS (SELECT FROM unnest(devices) AS d CROSS JOIN LATERAL (
-		SELECT x.state FROM command.command AS x WHERE x.device_id = d AND x.place IN ('front', 'ready') OFFSET 0) AS c WHERE c.state = 'signed') THEN
-		PERFORM pg_notify('command_send', '');
-	END IF;
+	PERFORM command.let_go(devices);
 END
 $$;
 COMMENT ON FUNCTION command.record_replies(text[], uuid[], bigint[], text[], text[], jsonb[], timestamptz[], bigint[], bigint[], bytea[], timestamptz[]) IS
@@ -545,7 +565,7 @@ BEGIN
 		AND (c.state <> 'accepted' OR greatest(c.expires_at, c.since) + patience <= now());
 	IF FOUND THEN
 		PERFORM command.advance(devices), audit.record('expired', 'command request', request::text, NULL, NULL,
-			jsonb_build_object('devices', cardinality(devices)));
+			jsonb_build_object('devices', cardinality(devices))), command.let_go(devices);
 	END IF;
 	UPDATE command.request AS q SET open = false, releasing = false WHERE q.request_id = request
 		AND NOT EXISTS (SELECT FROM command.command AS c WHERE c.request_id = request AND c.place IS NOT NULL);

@@ -40,6 +40,6 @@ AS $$
 	SELECT '{"open":0,"switched":null}' WHERE device IS NOT NULL
 $$;
 COMMENT ON FUNCTION api.json_commands(int) IS 'What a device is being told, as a JSON object; nothing, until the schema knows of commands.';
-REVOKE EXECUTE ON FUNCTION command.hold(int[]), command.advance(int[]) FROM coldfleet_api_definer;
+REVOKE EXECUTE ON FUNCTION command.hold(int[]), command.advance(int[]), command.let_go(int[]) FROM coldfleet_api_definer;
 
 COMMIT;

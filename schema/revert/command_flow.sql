@@ -18,6 +18,7 @@ DROP FUNCTION command.refuse_to_sign(uuid[], int[], text[]);
 DROP FUNCTION command.store_signed(uuid[], int[], bytea[], bytea);
 DROP FUNCTION command.take_to_sign(int);
 DROP FUNCTION command.named(uuid[]);
+DROP FUNCTION command.let_go(int[]);
 DROP FUNCTION command.advance(int[]);
 DROP FUNCTION command.hold_free(int[]);
 DROP FUNCTION command.hold(int[]);

@@ -8,7 +8,7 @@ import threading
 import psycopg
 import pytest
 
-from stack import Stack
+from stack import Stack, wait_for
 
 ROUNDS = 1000
 RESULT = ("SELECT command.record_replies(ARRAY[%s]::text[], ARRAY[%s]::uuid[], ARRAY[%s]::bigint[], ARRAY['succeeded'], ARRAY[NULL]::text[], "
@@ -208,3 +208,30 @@ def test_what_one_takes_no_other_takes(race, role, call):
     while rows := sessions[0].call(call):
         taken += [c for (c,) in rows]
     assert len(taken) == len(set(taken)) == ROUNDS
+
+
+@pytest.mark.parametrize("channel,passes", [("command_sign", lambda signer, bridge: signer.call("SELECT command_id FROM command.take_to_sign(1)")),
+                                            ("command_send", lambda signer, bridge: bridge.call("SELECT command_id FROM command.claim(1, '{}')"))])
+def test_who_passed_over_a_device_that_somebody_held_is_called_when_it_is_let_go(race, channel, passes):
+    signer, bridge, holder, listener = race.session("signer"), race.session("bridge"), race.session("bridge"), race.stack.connect()
+    first = race.each("locate")[0]
+    signer.sign(ROUNDS)
+    while bridge.call("SELECT command_id FROM command.claim(500, '{}')"):
+        pass
+    counter = race.stack.value("SELECT counter FROM command.command WHERE command_id = %s", [first[2]])
+    with race.stack.connect() as db, db.transaction():
+        db.execute("SELECT api.enter('anna', NULL, 'operator', NULL, 'viewer', NULL)")
+        db.execute("SET LOCAL ROLE coldfleet_api")
+        db.execute("SELECT api.command_make(%s, %s)", [first[3], json.dumps({"operation": "locate"})])
+    if channel == "command_send":
+        assert len(signer.sign()) == 1
+    calls = []
+    listener.add_notify_handler(lambda call: calls.append(call.pid))
+    listener.execute(f"LISTEN {channel}")
+    with holder.db.transaction():
+        holder.call(RESULT, [first[3], first[2], counter])
+        assert passes(signer, bridge) == []
+    wait_for(lambda: listener.execute("SELECT 1") and calls, 10, f"a {channel}")
+    assert calls == [holder.db.info.backend_pid]
+    assert len(passes(signer, bridge)) == 1
+    listener.close()

@@ -366,9 +366,12 @@ DECLARE
 		|| '00000000000000000000')::uuid;
 	number CONSTANT int := CASE WHEN device IS NOT NULL THEN api.device_number(device) END;
 	its_request CONSTANT uuid := CASE WHEN request IS NOT NULL THEN (api.request_find(request)).request_id END;
-	-- Those of a request by its index, and not by walking past all that came later.
-	walk text := format('SELECT * FROM %s AS c WHERE c.command_id < $1 AND c.command_id >= $2', CASE WHEN its_request IS NULL
-		THEN 'command.command' ELSE '(SELECT * FROM command.command AS x WHERE x.request_id = $4 OFFSET 0)' END);
+	-- Those of a request or device by its index, and not by walking past all that came later.
+	walk text := format('SELECT * FROM %s AS c WHERE c.command_id < $1 AND c.command_id >= $2', CASE
+		WHEN its_request IS NOT NULL THEN '(SELECT * FROM command.command AS x WHERE x.request_id = $4 OFFSET 0)'
+		WHEN number IS NOT NULL THEN '(SELECT x.* FROM command.target AS t JOIN command.command AS x USING (request_id, device_id)
+			WHERE t.device_id = $3 OFFSET 0)'
+		ELSE 'command.command' END);
 	items text;
 	next_key uuid;
 BEGIN

@@ -127,6 +127,8 @@ CREATE TABLE command.target (
 	device_id int NOT NULL REFERENCES fleet.device,
 	PRIMARY KEY (request_id, device_id)
 );
+-- Here and not at the commands: what never changes is indexed once.
+CREATE INDEX target_device ON command.target (device_id, request_id);
 COMMENT ON TABLE command.target IS 'The devices of a request, as they were when it was made: what is approved is what was shown.';
 COMMENT ON COLUMN command.target.request_id IS 'The request.';
 COMMENT ON COLUMN command.target.device_id IS 'The device.';
@@ -203,7 +205,6 @@ CREATE UNIQUE INDEX command_one_at_the_front ON command.command (device_id) WHER
 CREATE INDEX command_front ON command.command (urgency, class, requested_at, command_id) WHERE place = 'front';
 CREATE INDEX command_ready ON command.command (retry_at) WHERE place IN ('ready', 'wire') AND retry_at < 'infinity';
 CREATE INDEX command_open ON command.command (device_id, urgency, class, requested_at, command_id) WHERE place IS NOT NULL;
-CREATE INDEX command_device ON command.command (device_id, command_id);
 CREATE INDEX command_switched ON command.command (device_id, switched) WHERE switched IS NOT NULL;
 COMMENT ON TABLE command.command IS 'One row a device of a request: where its command stands.';
 COMMENT ON COLUMN command.command.command_id IS 'Its number, a UUID of version 7, on the wire too.';

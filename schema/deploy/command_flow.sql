@@ -215,7 +215,8 @@ CREATE FUNCTION command.remembered(device int, sent timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT count(*) <= 32 FROM command.command AS c WHERE c.device_id = device AND (c.place = 'wire' OR c.sent_at IS NOT NULL AND c.ended_at >= sent)
+	SELECT count(*) <= 32 FROM command.target AS t JOIN command.command AS c USING (request_id, device_id)
+	WHERE t.device_id = device AND (c.place = 'wire' OR c.sent_at IS NOT NULL AND c.ended_at >= sent)
 $$;
 COMMENT ON FUNCTION command.remembered(int, timestamptz) IS
 	'Does a device surely still know what became of a command that was first sent then? It keeps the outcomes of its last 32, and would '

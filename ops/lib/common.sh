@@ -51,7 +51,7 @@ port_free() {
 port_choose() {
 	local port=${1:-}
 	while [ -z "$port" ] || ! port_free "$port"; do
-		port=$((20000 + RANDOM % 12000))
+		port=$((${COLDFLEET_PORTS_FROM:-20000} + RANDOM % ${COLDFLEET_PORTS:-12000}))
 	done
 	printf '%s\n' "$port"
 }

@@ -23,6 +23,9 @@ PRESET = os.environ.get("COLDFLEET_PRESET", "release")
 BIN = ROOT / "build" / PRESET / "bin"
 # Everything takes longer under sanitizers or valgrind, and on a machine that does other things too.
 PATIENCE = int(os.environ.get("COLDFLEET_PATIENCE", "1"))
+# Between choosing a port and listening on it another process could take it: those that run side by side choose elsewhere.
+SIDE = 2 * (PRESET == "asan") + (os.environ.get("PYTEST_XDIST_WORKER") == "gw1")
+PORTS = {"COLDFLEET_PORTS_FROM": str(20000 + 3000 * SIDE), "COLDFLEET_PORTS": "3000"}
 
 
 def wait_for(predicate, deadline=20.0, what=""):
@@ -72,7 +75,7 @@ class Stack:
     def demo(self, *words, check=True, environ=None):
         """Runs ops/demo on this stack's folder."""
         run = subprocess.run([DEMO, "--dir", self.dir, *words], capture_output=True, text=True, timeout=300,
-                             env={**os.environ, "COLDFLEET_PRESET": PRESET, **(environ or {})})
+                             env={**os.environ, "COLDFLEET_PRESET": PRESET, **PORTS, **(environ or {})})
         if check and run.returncode != 0:
             raise AssertionError(f"ops/demo {' '.join(map(str, words))} ended with {run.returncode}:\n{run.stdout}{run.stderr}")
         return run

@@ -60,7 +60,7 @@ def test_status_is_shown_with_firmware_module_sim_and_state_of_the_controller(li
     device, before = line.device(), counted(line, "stored")
     assert (shown(device)["reported"], shown(device)["mcu_state"], shown(device)["firmware"]) == (None, None, None)
     module = {"imei": IMEI, "iccid": ICCID, "imsi": "262010000000001", "model": "BG95-M3", "firmware": "BG95M3LAR02A04"}
-    tell(device, status(7, 12.5, "2.0.1", "disabled", module, clock=NOW + 0.5), content_type="application/json")
+    tell(device, status(7, 12.5, "2.0.1", "disabled", module, clock=round(time.time()) + 0.5), content_type="application/json")
     wait_for(lambda: latest(device), 20, "the status")
     body = shown(device)
     assert (body["firmware"], body["mcu_state"], body["identity_mismatch"]) == ("2.0.1", "disabled", [])

@@ -157,7 +157,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	horizon CONSTANT xid8 := pg_snapshot_xmin(pg_current_snapshot());
-	batch CONSTANT fleet.event[] := ARRAY(SELECT e FROM fleet.events_after(after_xid, after_id, most) AS e);
+	-- Each statement here has a snapshot of its own, a later one: what only that sees comes with the next call, once.
+	batch CONSTANT fleet.event[] := ARRAY(SELECT e FROM fleet.events_after(after_xid, after_id, most) AS e WHERE e.xid < horizon);
 	seen api.stream_sight[];
 BEGIN
 	IF cardinality(batch) > 0 THEN

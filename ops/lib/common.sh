@@ -46,12 +46,16 @@ port_free() {
 	PYTHON
 }
 
-# A loopback port that nobody listens on: the first argument when it is given and free, else one below the range that
+# A loopback port that nobody listens on: the first argument when it is given and free, else one behind the second, which was
+# chosen before and is not listened on yet; without that a random one below the range that
 # the kernel hands out for outgoing connections, so that none of those takes it before we bind it.
 port_choose() {
-	local port=${1:-}
-	while [ -z "$port" ] || ! port_free "$port"; do
-		port=$((${COLDFLEET_PORTS_FROM:-20000} + RANDOM % ${COLDFLEET_PORTS:-12000}))
+	local port=${1:-} after=${2:-}
+	[ -n "$port" ] && port_free "$port" && printf '%s\n' "$port" && return
+	[ -n "$after" ] || after=$((${COLDFLEET_PORTS_FROM:-20000} + RANDOM % ${COLDFLEET_PORTS:-12000}))
+	port=$((after + 1))
+	while ! port_free "$port"; do
+		port=$((port + 1))
 	done
 	printf '%s\n' "$port"
 }

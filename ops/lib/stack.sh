@@ -50,11 +50,11 @@ choose_settings() {
 		settings_write
 	fi
 	API_PORT=$(port_choose "$(prefer "$fixed" 8470)")
-	MQTT_PORT=$(port_choose "$(prefer "$fixed" 8883)")
-	INGEST_MONITOR=$(port_choose "$(prefer "$fixed" 9641)")
-	API_MONITOR=$(port_choose "$(prefer "$fixed" 9642)")
-	BRIDGE_MONITOR=$(port_choose "$(prefer "$fixed" 9643)")
-	SIGNER_MONITOR=$(port_choose "$(prefer "$fixed" 9644)")
+	MQTT_PORT=$(port_choose "$(prefer "$fixed" 8883)" "$API_PORT")
+	INGEST_MONITOR=$(port_choose "$(prefer "$fixed" 9641)" "$MQTT_PORT")
+	API_MONITOR=$(port_choose "$(prefer "$fixed" 9642)" "$INGEST_MONITOR")
+	BRIDGE_MONITOR=$(port_choose "$(prefer "$fixed" 9643)" "$API_MONITOR")
+	SIGNER_MONITOR=$(port_choose "$(prefer "$fixed" 9644)" "$BRIDGE_MONITOR")
 	# A member of a shared subscription takes messages away from the others, and this broker lets anyone join a group
 	# whose name it knows: nobody outside does.
 	SHARE_GROUP=ingest-$(random_hex 16)

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker-bridge/bridge_checkpoint.h"
 #include "broker-bridge/bridge_flights.h"
@@ -19,6 +18,7 @@
 #include "broker-bridge/bridge_sweep.h"
 #include "broker-bridge/command_message.h"
 #include "broker-bridge/topic.h"
+#include "core/clock.h"
 #include "core/db.h"
 #include "core/log.h"
 #include "core/pg_array.h"
@@ -70,13 +70,6 @@ static const struct statement *const statements[] = {&stmt_bridge_claim, &stmt_b
 
 static void pump(struct bridge_down *d);
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static void on_swept(void *arg)
 {
 	struct bridge_down *d = arg;
@@ -112,7 +105,7 @@ static void send_one(struct bridge_down *d, const struct claimed *c)
 	char topic[TOPIC_MAX];
 	uint8_t generation[COMMAND_GENERATION];
 	int mid = 0;
-	int64_t now = now_us(), left = c->expires_at - now;
+	int64_t now = clock_now_us(), left = c->expires_at - now;
 	if (left <= 0) {
 		give_back(d, c->command_id, c->generation, M_TOO_LATE);
 		return;
@@ -147,7 +140,7 @@ static void acknowledged(struct bridge_down *d, int mid, int reason)
 	struct flight flight;
 	if (!flights_take(d->flights, mid, &flight))
 		return;
-	metric_observe(d->metrics, M_PUBACK_SECONDS, (double)(now_us() - flight.sent_at) / 1e6);
+	metric_observe(d->metrics, M_PUBACK_SECONDS, (double)(clock_now_us() - flight.sent_at) / 1e6);
 	if (reason == 0) {
 		metric_add(d->metrics, M_PUBLISHED, 1);
 		return;

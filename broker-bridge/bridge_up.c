@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker-bridge/bridge_metrics.h"
 #include "broker-bridge/bridge_replies.h"
 #include "broker-bridge/intake.h"
+#include "core/clock.h"
 #include "core/db.h"
 #include "core/log.h"
 #include "schema/queries.h"
@@ -47,13 +47,6 @@ static const struct statement *const statements[] = {&stmt_bridge_record_replies
 
 static void next_range(struct bridge_up *up);
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* ---- one range, one transaction ---- */
 
 static void finish(struct bridge_up *up, bool ok, const char *why)
@@ -64,7 +57,7 @@ static void finish(struct bridge_up *up, bool ok, const char *why)
 		log_warn(up->name, "batch not recorded, its replies will come again: %s", why);
 	} else {
 		metric_add(up->metrics, M_BATCHES, 1);
-		metric_observe(up->metrics, M_COMMIT_SECONDS, (double)(now_us() - up->batch_closed_at) / 1e6);
+		metric_observe(up->metrics, M_COMMIT_SECONDS, (double)(clock_now_us() - up->batch_closed_at) / 1e6);
 	}
 	intake_stored(up->intake, ok);
 }
@@ -171,7 +164,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 static bool take(const struct mqtt_message *message, void *arg)
 {
 	struct bridge_up *up = arg;
-	bridge_replies_add(&up->batch, message, now_us());
+	bridge_replies_add(&up->batch, message, clock_now_us());
 	return up->batch.count >= (size_t)up->config->batch_replies;
 }
 
@@ -184,7 +177,7 @@ static size_t count(void *arg)
 static void store(void *arg)
 {
 	struct bridge_up *up = arg;
-	up->batch_closed_at = now_us();
+	up->batch_closed_at = clock_now_us();
 	event_active(up->kick, EV_TIMEOUT, 0);
 }
 

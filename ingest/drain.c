@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "broker-bridge/mqtt.h"
 #include "broker-bridge/ring.h"
 #include "core/backoff.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "ingest/metrics.h"
 #include "ingest/receipt.h"
@@ -51,13 +51,6 @@ struct drain {
 	size_t turn_count, oldest, busy; /* those from `oldest` on, `busy` of them, are not free */
 	bool online, stopping, stopped, broken, failed;
 };
-
-static int64_t now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static void fill_soon(struct drain *d)
 {
@@ -154,7 +147,7 @@ static void on_stored(bool ok, const struct receipt *receipts, size_t count, voi
 	}
 	backoff_reset(&d->backoff);
 	metric_add(d->options.metrics, M_BATCHES, 1);
-	metric_observe(d->options.metrics, M_COMMIT_SECONDS, (double)(now_us() - t->closed_at) / 1e6);
+	metric_observe(d->options.metrics, M_COMMIT_SECONDS, (double)(clock_now_us() - t->closed_at) / 1e6);
 	if (mqtt_connected(d->mqtt))
 		receipts_send(d->mqtt, object, &t->batch, receipts, count, d->options.metrics);
 	t->state = TURN_STORED;
@@ -179,7 +172,7 @@ static void store(struct turn *t)
 {
 	struct drain *d = t->drain;
 	t->end = ring_position(d->ring);
-	t->closed_at = now_us();
+	t->closed_at = clock_now_us();
 	d->busy++;
 	if (t->batch.unresolved == 0) {
 		t->state = TURN_STORING;
@@ -195,7 +188,7 @@ static void store(struct turn *t)
 /* The writer's clock is this machine's, or the record is not what it should be. */
 static int64_t plausible(int64_t received_us)
 {
-	const int64_t day = INT64_C(86400000000), now = now_us();
+	const int64_t day = INT64_C(86400000000), now = clock_now_us();
 	return received_us > now - 400 * day && received_us <= now + 1000000 ? received_us : now;
 }
 
@@ -213,7 +206,7 @@ static void add(struct turn *t, const struct ring_message *r, enum ring_get got)
 		log_error(object, "%zu bytes of the ring are no record: they go to quarantine", r->payload_len);
 		m.topic = "";
 	}
-	batch_add(&t->batch, &m, got == RING_GOT ? plausible(r->received_us) : now_us(),
+	batch_add(&t->batch, &m, got == RING_GOT ? plausible(r->received_us) : clock_now_us(),
 		  directory_devices(d->options.directory), &limits);
 }
 

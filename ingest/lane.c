@@ -6,9 +6,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "broker-bridge/intake.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "ingest/metrics.h"
 #include "ingest/receipt.h"
@@ -29,13 +29,6 @@ struct lane {
 	bool store_up;
 };
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* ---- the batch ---- */
 
 static bool take(const struct mqtt_message *message, void *arg)
@@ -43,7 +36,7 @@ static bool take(const struct mqtt_message *message, void *arg)
 	struct lane *lane = arg;
 	const struct ingest_config *config = lane->options.config;
 	struct pack_limits limits = ingest_pack_limits(config);
-	batch_add(&lane->batch, message, now_us(), directory_devices(lane->options.directory), &limits);
+	batch_add(&lane->batch, message, clock_now_us(), directory_devices(lane->options.directory), &limits);
 	return lane->batch.count >= (size_t)config->batch_messages ||
 	       lane->batch.readings >= (size_t)config->batch_readings;
 }
@@ -72,7 +65,7 @@ static void on_stored(bool ok, const struct receipt *receipts, size_t receipt_co
 	if (ok) {
 		metric_add(lane->options.metrics, M_BATCHES, 1);
 		metric_observe(lane->options.metrics, M_COMMIT_SECONDS,
-			       (double)(now_us() - lane->batch_closed_at) / 1e6);
+			       (double)(clock_now_us() - lane->batch_closed_at) / 1e6);
 	}
 	lane->receipts = receipts;
 	lane->receipt_count = receipt_count;
@@ -97,7 +90,7 @@ static void on_resolved(bool ok, void *arg)
 static void store(void *arg)
 {
 	struct lane *lane = arg;
-	lane->batch_closed_at = now_us();
+	lane->batch_closed_at = clock_now_us();
 	if (lane->batch.unresolved == 0)
 		store_batch(lane->store, &lane->batch, on_stored);
 	else

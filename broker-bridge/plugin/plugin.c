@@ -18,6 +18,7 @@
 
 #include "broker-bridge/ring.h"
 #include "broker-bridge/topic.h"
+#include "core/clock.h"
 
 #define REMIND_AFTER 10 /* seconds between two lines in the log about a full ring */
 
@@ -53,13 +54,6 @@ static const mosquitto_property *find_property(const mosquitto_property *list, i
 	return list;
 }
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static int put(struct plugin *p, const struct ring_message *m)
 {
 	switch (ring_put(p->ring, m)) {
@@ -87,7 +81,7 @@ static int on_message(int event, void *event_data, void *user_data)
 	if (!topic_parse(m->topic, topic_len, &topic, NULL) || topic.leaf != TOPIC_TELEMETRY)
 		return MOSQ_ERR_SUCCESS;
 	struct ring_message message = {
-		.received_us = now_us(),
+		.received_us = clock_now_us(),
 		.topic = m->topic,
 		.topic_len = topic_len,
 		.asks_receipt = find_property(m->properties, MQTT_PROP_RESPONSE_TOPIC) != NULL,

@@ -454,9 +454,9 @@ def test_stream_is_resumed_over_restarts_of_the_api_without_a_gap(stack, tmp_pat
     serial, port, got = device(stack), free_port(), []
     with api_processes(stack, tmp_path) as make:
         server = make(port=port)
+        stream = Stream(port, server.token, device=serial, type="config")
         writers = Writers(stack, serial)
         try:
-            stream = Stream(port, server.token, device=serial, type="config")
             for how in (signal.SIGTERM, signal.SIGKILL):
                 for _ in range(40):
                     got.append(stream.read().body["n"])

@@ -82,6 +82,7 @@ static void decode_status(struct batch *b, struct message *m, const struct pack_
 	enum pack_fault fault =
 		status_decode(m->payload, m->payload_len, m->content_type, limits, b->arena, &m->status, &e);
 	m->is_status = true;
+	m->status_asked = m->asked;
 	m->asked = false;
 	if (fault != PACK_OK)
 		message_quarantine(b, m, pack_fault_name(fault), e.detail);

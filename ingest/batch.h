@@ -35,7 +35,8 @@ struct message {
 	struct status status;   /* empty when it could not be decoded, or is none */
 	bool is_status;         /* by its topic */
 	bool store;             /* what it says is to be stored */
-	bool asked;             /* wants a receipt */
+	bool asked;             /* wants a receipt of its samples */
+	bool status_asked;      /* wants to be told that the status is stored */
 	const char *quarantine; /* reason word, or NULL: not to be quarantined. A message may be both. */
 	const char *detail;     /* words to the reason */
 	bool kept;              /* its quarantine entry is committed */

@@ -20,6 +20,12 @@ size_t receipt_format(char out[RECEIPT_TEXT_MAX], const struct receipt *r)
 	return len;
 }
 
+size_t receipt_format_status(char out[RECEIPT_TEXT_MAX], const struct status *s)
+{
+	return (size_t)snprintf(out, RECEIPT_TEXT_MAX, "{\"status\":{\"boot\":%d,\"uptime\":%.17g}}", s->boot,
+				s->uptime);
+}
+
 static const struct message *message_of(const struct batch *b, int32_t device_id)
 {
 	for (size_t i = 0; i < b->count; i++) {
@@ -29,22 +35,40 @@ static const struct message *message_of(const struct batch *b, int32_t device_id
 	return NULL;
 }
 
+static bool publish(struct mqtt *mqtt, const struct message *m, const char *text, size_t len, struct err *e)
+{
+	char topic[TOPIC_MAX];
+	topic_format(topic, m->serial, m->serial_len, TOPIC_RECEIPT);
+	struct mqtt_publish p = {
+		.topic = topic, .payload = text, .payload_len = len, .content_type = "application/json"};
+	return mqtt_publish(mqtt, &p, NULL, e);
+}
+
+static bool status_due(const struct message *m)
+{
+	return m->status_asked && m->store && m->quarantine == NULL;
+}
+
 void receipts_send(struct mqtt *mqtt, const char *object, const struct batch *batch, const struct receipt *receipts,
 		   size_t count, struct metrics *metrics)
 {
 	struct err e = {0};
-	char text[RECEIPT_TEXT_MAX], topic[TOPIC_MAX];
-	for (size_t i = 0; i < count; i++) {
+	char text[RECEIPT_TEXT_MAX];
+	bool sent = true;
+	for (size_t i = 0; i < count && sent; i++) {
 		const struct message *m = message_of(batch, receipts[i].device_id);
 		if (m == NULL)
 			continue;
-		topic_format(topic, m->serial, m->serial_len, TOPIC_RECEIPT);
-		struct mqtt_publish publish = {.topic = topic, .payload = text, .content_type = "application/json"};
-		publish.payload_len = receipt_format(text, &receipts[i]);
-		if (!mqtt_publish(mqtt, &publish, NULL, &e)) {
-			log_warn(object, "receipt not sent: %s", e.detail);
-			return;
-		}
-		metric_add(metrics, M_RECEIPTS, 1);
+		sent = publish(mqtt, m, text, receipt_format(text, &receipts[i]), &e);
+		metric_add(metrics, M_RECEIPTS, sent);
 	}
+	for (size_t i = 0; i < batch->count && sent; i++) {
+		const struct message *m = &batch->messages[i];
+		if (!status_due(m))
+			continue;
+		sent = publish(mqtt, m, text, receipt_format_status(text, &m->status), &e);
+		metric_add(metrics, M_RECEIPTS, sent);
+	}
+	if (!sent)
+		log_warn(object, "receipt not sent: %s", e.detail);
 }

@@ -17,7 +17,11 @@
 /* Returns the length; the text is terminated. */
 size_t receipt_format(char out[RECEIPT_TEXT_MAX], const struct receipt *r);
 
-/* Publishes the receipts of a batch that is committed. What cannot be sent is left: the tracker asks again. */
+/* {"status":{"boot":7,"uptime":12.5}}: this one is stored. Returns the length; the text is terminated. */
+size_t receipt_format_status(char out[RECEIPT_TEXT_MAX], const struct status *s);
+
+/* Publishes the receipts of a batch that is committed: those given, and one for each status that asked. What cannot be
+ * sent is left: the tracker asks again. */
 void receipts_send(struct mqtt *mqtt, const char *object, const struct batch *batch, const struct receipt *receipts,
 		   size_t count, struct metrics *metrics);
 

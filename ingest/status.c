@@ -296,6 +296,8 @@ static void take(const json_t *root, struct arena *arena, struct status *out)
 		abort(); /* it was parsed, so only memory can be lacking */
 	out->json = arena_text(arena, text, strlen(text));
 	free(text);
+	out->boot = (int32_t)json_integer_value(json_object_get(root, "boot"));
+	out->uptime = json_number_value(json_object_get(root, "uptime"));
 	out->has_clock = json_is_number(clock);
 	out->clock = out->has_clock ? (int64_t)(json_number_value(clock) * 1e6) : 0;
 }

@@ -12,6 +12,8 @@ struct status {
 	const char *json; /* in the arena, terminated: the same members, sorted, without white space */
 	bool has_clock;
 	int64_t clock; /* microseconds since 1970, what the device's clock said when it sent the status */
+	int32_t boot;  /* with uptime: which of the device's statuses it is */
+	double uptime; /* seconds */
 };
 
 /* Decodes one payload into *out; nothing points into the payload. `content_type` may be NULL. PACK_OK, PACK_EMPTY,

@@ -286,3 +286,22 @@ def test_tracker_tells_its_status_again_when_the_broker_is_back(own_stack, tmp_p
     finally:
         tracker.terminate()
         tracker.wait(20)
+
+
+def test_status_that_nobody_heard_is_told_again(own_stack, tmp_path):
+    stack, serial = own_stack, "spare-03"
+    serials = tmp_path / "serials"
+    serials.write_text(serial + "\n")
+    boot = "SELECT boot FROM telemetry.device_status JOIN fleet.device USING (device_id) WHERE serial = %s"
+    stack.stop("ingest")
+    stack.kill("broker")  # and with it the session in which statuses would wait
+    stack.start("broker")
+    with open(tmp_path / "words", "w") as words:
+        tracker = stack.tracker_start("run", "--serials", serials, "--interval", 1, stderr=words)
+    try:
+        wait_for(lambda: "1 of 1 trackers connected" in (tmp_path / "words").read_text(), 20, "the tracker, that has told its status")
+        stack.start("ingest")
+        wait_for(lambda: stack.sql(boot, [serial]), 40, "the status")
+    finally:
+        tracker.terminate()
+        tracker.wait(20)

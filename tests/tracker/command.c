@@ -455,9 +455,9 @@ void commander_down(struct commander *c)
 	replies_down(c->replies);
 }
 
-bool commander_published(struct commander *c, int mid)
+bool commander_published(struct commander *c, int mid, int reason)
 {
-	return replies_published(c->replies, mid);
+	return replies_published(c->replies, mid, reason);
 }
 
 bool commander_idle(const struct commander *c)

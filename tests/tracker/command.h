@@ -69,7 +69,7 @@ void commander_take(struct commander *c, const void *bytes, size_t len, const vo
 void commander_up(struct commander *c);   /* replies can be sent */
 void commander_down(struct commander *c); /* what has no PUBACK is sent again after the next commander_up() */
 /* True when the message was a reply. */
-bool commander_published(struct commander *c, int mid);
+bool commander_published(struct commander *c, int mid, int reason);
 /* Nothing is being carried out, and every reply was acknowledged by the broker. */
 bool commander_idle(const struct commander *c);
 const struct command_counts *commander_counts(const struct commander *c);

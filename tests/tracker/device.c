@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "tests/tracker/receipt.h"
 #include "tests/tracker/status.h"
 
-#define ASK_FIRST  2.0 /* seconds without a receipt until one is asked for; doubles */
-#define ASK_LIMIT  60.0
-#define LOST_AGAIN INT64_C(2000000) /* microseconds between two reports of lost samples */
-#define WINDOW_MAX 1000
+#define ASK_FIRST    2.0 /* seconds without a receipt until one is asked for; doubles */
+#define ASK_LIMIT    60.0
+#define STATUS_FIRST 4.0 /* seconds without a receipt until a status is told again; doubles */
+#define STATUS_LIMIT 3600.0
+#define LOST_AGAIN   INT64_C(2000000) /* microseconds between two reports of lost samples */
+#define WINDOW_MAX   1000
 
 static const char *const state_names[DEV_STATES] = {"DOWN", "SUBSCRIBING", "ASKING", "SENDING"};
 
@@ -44,13 +45,18 @@ static void enter(struct device *d, enum device_state to)
 	d->state = to;
 }
 
-static void arm(struct device *d, double seconds)
+void device_arm(struct event *timer, double seconds)
 {
 	struct timeval tv = {.tv_sec = (time_t)seconds,
 			     .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
 
-	if (!evtimer_pending(d->timer, NULL))
-		evtimer_add(d->timer, &tv);
+	if (!evtimer_pending(timer, NULL))
+		evtimer_add(timer, &tv);
+}
+
+static void arm(struct device *d, double seconds)
+{
+	device_arm(d->timer, seconds);
 }
 
 void device_ask_later(struct device *d)
@@ -272,6 +278,10 @@ static void take_receipt(struct device *d, const struct mqtt_message *message)
 		log_warn(d->serial, "%s", e.detail);
 		return;
 	}
+	if (r.of_status) {
+		device_status_stored(d, &r);
+		return;
+	}
 	d->counts.receipts++;
 	if (d->state == DEV_ASKING) {
 		answer_epoch(d, &r);
@@ -310,6 +320,16 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	arm(d, d->ask_wait);
 }
 
+static void on_status_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct device *d = arg;
+
+	d->status_wait = d->status_wait * 2 < STATUS_LIMIT ? d->status_wait * 2 : STATUS_LIMIT;
+	device_tell_status(d);
+}
+
 /* ---- the connection ---- */
 
 static void subscribe(struct device *d)
@@ -318,6 +338,7 @@ static void subscribe(struct device *d)
 
 	enter(d, DEV_SUBSCRIBING);
 	d->subscribed = 0;
+	d->status_wait = STATUS_FIRST;
 	d->clock_told = false;
 	d->counts.connects++;
 	if (!mqtt_subscribe(d->mqtt, d->receipt, 1, &e) || !mqtt_subscribe(d->mqtt, d->command, 1, &e))
@@ -362,7 +383,7 @@ static void published(struct device *d, int mid, int reason)
 		log_warn(d->serial, "the broker refused a message: reason 0x%02x", (unsigned)reason);
 	}
 	if (f == NULL) {
-		if (d->commander != NULL && commander_published(d->commander, mid))
+		if (d->commander != NULL && commander_published(d->commander, mid, reason))
 			d->cb(d, DEVICE_PROGRESS, d->arg);
 		return;
 	}
@@ -390,6 +411,7 @@ static void down(struct device *d)
 
 	enter(d, DEV_DOWN);
 	evtimer_del(d->timer);
+	evtimer_del(d->status_timer);
 	for (size_t i = d->o.window; i-- > 0;) {
 		if (d->flights[i].mid != 0)
 			jobs_push_front(&d->jobs, d->flights[i].job);
@@ -468,6 +490,7 @@ struct device *device_new(struct event_base *base, const struct device_options *
 	d->flash = flash_take;
 	d->flights = must(calloc(d->o.window, sizeof(*d->flights)));
 	d->timer = must(evtimer_new(base, on_timer, d));
+	d->status_timer = must(evtimer_new(base, on_status_timer, d));
 	d->cb = cb;
 	d->arg = arg;
 	d->ask_wait = ASK_FIRST;
@@ -498,6 +521,7 @@ void device_free(struct device **d)
 	commander_free(&(*d)->commander);
 	mqtt_free(&(*d)->mqtt);
 	event_free((*d)->timer);
+	event_free((*d)->status_timer);
 	flash_free(&(*d)->flash);
 	jobs_free(&(*d)->jobs);
 	free((*d)->flights);

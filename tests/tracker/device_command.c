@@ -25,15 +25,28 @@ void device_tell_status(struct device *d)
 				 .mcu = d->o.mcu != NULL ? mcu_state(d->o.mcu) : NULL,
 				 .uptime = (double)(device_clock_us(CLOCK_MONOTONIC) - d->started) / 1e6,
 				 .clock = device_knows_time(d) ? device_clock_us(CLOCK_REALTIME) : -1};
-	struct mqtt_publish p = {.topic = d->status, .payload = text, .qos = 1, .content_type = "application/json"};
+	struct mqtt_publish p = {.topic = d->status,
+				 .payload = text,
+				 .qos = 1,
+				 .content_type = "application/json",
+				 .response_topic = d->receipt};
 
 	if (r.mcu == NULL || !device_up(d))
 		return; /* the next connection tells it */
 	p.payload_len = status_write(&r, text);
+	d->status_uptime = r.uptime;
 	if (mqtt_publish(d->mqtt, &p, NULL, &e))
 		d->counts.statuses++;
 	else
 		log_debug(d->serial, "status: %s", e.detail);
+	evtimer_del(d->status_timer);
+	device_arm(d->status_timer, d->status_wait);
+}
+
+void device_status_stored(struct device *d, const struct receipt *r)
+{
+	if (r->uptime >= d->status_uptime && r->boot == (int32_t)mcu_state(d->o.mcu)->boot_count)
+		evtimer_del(d->status_timer);
 }
 
 static bool publish_reply(const uint8_t *bytes, size_t len, int *mid, void *arg)

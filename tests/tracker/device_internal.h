@@ -9,6 +9,7 @@
 #include "broker-bridge/topic.h"
 #include "tests/tracker/device.h"
 #include "tests/tracker/epoch.h"
+#include "tests/tracker/receipt.h"
 
 enum device_state { DEV_DOWN, DEV_SUBSCRIBING, DEV_ASKING, DEV_SENDING, DEV_STATES };
 
@@ -26,6 +27,9 @@ struct device {
 	struct flash *flash;
 	struct commander *commander; /* NULL: without a controller */
 	struct event *timer;         /* asks for a receipt */
+	struct event *status_timer;  /* tells a status again that no receipt has come for */
+	double status_uptime;        /* of the status that was told last */
+	double status_wait;          /* seconds until then */
 	device_cb *cb;
 	void *arg;
 	enum device_state state;
@@ -49,7 +53,11 @@ void device_ask_later(struct device *d);
 /* A disabled tracker sends no telemetry: not samples, not questions. */
 bool device_speaks(const struct device *d);
 bool device_knows_time(const struct device *d);
+/* A receipt says that this status is stored: it need not be told again. */
+void device_status_stored(struct device *d, const struct receipt *r);
 int64_t device_clock_us(clockid_t id);
+/* From now, unless the timer runs already. */
+void device_arm(struct event *timer, double seconds);
 /* What commands may do with a device. */
 extern const struct command_hooks device_hooks;
 

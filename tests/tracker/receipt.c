@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Parses receipts: exactly the three known fields, in bounds, ranges in order. */
+ * Parses receipts: exactly the known fields, in bounds, ranges in order. */
 #include "tests/tracker/receipt.h"
 
 #include <inttypes.h>
@@ -42,6 +42,27 @@ static bool parse_missing(const json_t *list, struct receipt *out, struct err *e
 	return true;
 }
 
+static bool parse_status(const json_t *status, struct receipt *out, struct err *e)
+{
+	const json_t *uptime = json_object_get(status, "uptime");
+
+	out->of_status = true;
+	if (json_object_size(status) != 2 || !json_is_number(uptime))
+		return err_set(e, ERR_DECODE, "receipt: status: expected an object of boot and uptime");
+	out->uptime = json_number_value(uptime);
+	return integer(json_object_get(status, "boot"), "status: boot", 0, INT32_MAX, &out->boot, e);
+}
+
+static bool parse_samples(const json_t *root, struct receipt *out, struct err *e)
+{
+	if (json_object_size(root) != 3)
+		return err_set(e, ERR_DECODE,
+			       "receipt: expected an object of epoch, through and missing, or of status");
+	return integer(json_object_get(root, "epoch"), "epoch", 0, EPOCH_MAX, &out->epoch, e) &&
+	       integer(json_object_get(root, "through"), "through", -1, INT32_MAX, &out->through, e) &&
+	       parse_missing(json_object_get(root, "missing"), out, e);
+}
+
 bool receipt_parse(const uint8_t *payload, size_t len, struct receipt *out, struct err *e)
 {
 	bool ok = false;
@@ -56,13 +77,8 @@ bool receipt_parse(const uint8_t *payload, size_t len, struct receipt *out, stru
 		err_set(e, ERR_DECODE, "receipt: not JSON: %s at byte %d", je.text, je.position);
 		goto out;
 	}
-	if (!json_is_object(root) || json_object_size(root) != 3) {
-		err_set(e, ERR_DECODE, "receipt: expected an object of epoch, through and missing");
-		goto out;
-	}
-	ok = integer(json_object_get(root, "epoch"), "epoch", 0, EPOCH_MAX, &r.epoch, e) &&
-	     integer(json_object_get(root, "through"), "through", -1, INT32_MAX, &r.through, e) &&
-	     parse_missing(json_object_get(root, "missing"), &r, e);
+	const json_t *status = json_object_get(root, "status");
+	ok = status != NULL && json_object_size(root) == 1 ? parse_status(status, &r, e) : parse_samples(root, &r, e);
 	if (ok)
 		*out = r;
 out:

@@ -21,6 +21,9 @@ struct receipt {
 	int32_t through; /* -1: nothing */
 	size_t missing_count;
 	struct range missing[RECEIPT_RANGES_MAX]; /* ascending, apart from each other, none above `through` */
+	bool of_status; /* of a status instead, the one with this boot count and uptime; the rest is empty */
+	int32_t boot;
+	double uptime; /* seconds */
 };
 
 /* Fails with ERR_DECODE and words that name the field. */

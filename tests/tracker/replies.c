@@ -3,18 +3,21 @@
  * A short array in order; replies that are held back do not hold up those behind them. */
 #include "tests/tracker/replies.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define REPLIES_MAX   48   /* more than outcomes and pending commands together */
-#define LATE_INTERVAL 0.01 /* seconds between two looks at replies that are held back */
+#define REPLIES_MAX 48  /* more than outcomes and pending commands together */
+#define AGAIN_FIRST 1.0 /* seconds until a reply that nobody heard goes out again; doubles */
+#define AGAIN_LIMIT 60.0
 
 struct reply_job {
 	uint8_t *bytes; /* owned */
 	size_t len;
-	int mid;    /* 0: not on its way */
-	double due; /* seconds of the monotonic clock */
+	int mid;      /* 0: not on its way */
+	double due;   /* seconds of the monotonic clock */
+	double again; /* seconds to wait if nobody hears it */
 	bool final;
 	uint8_t id[COMMAND_ID_BYTES];
 };
@@ -43,17 +46,19 @@ static void drop(struct replies *q, size_t at)
 
 static void flush(struct replies *q)
 {
-	double now = monotonic();
-	bool held = false;
+	double now = monotonic(), next = INFINITY;
 	for (size_t i = 0; i < q->count && q->up; i++) {
 		struct reply_job *job = &q->jobs[i];
-		held |= job->mid == 0 && job->due > now;
-		if (job->mid == 0 && job->due <= now &&
-		    !q->calls.publish(job->bytes, job->len, &job->mid, q->calls.publish_arg))
+		if (job->mid == 0 && job->due > now)
+			next = fmin(next, job->due);
+		else if (job->mid == 0 && !q->calls.publish(job->bytes, job->len, &job->mid, q->calls.publish_arg))
 			job->mid = 0;
 	}
-	if (held && !evtimer_pending(q->late, NULL))
-		evtimer_add(q->late, &(struct timeval){.tv_usec = (suseconds_t)(LATE_INTERVAL * 1e6)});
+	if (isfinite(next)) {
+		double wait = next - now + 0.001;
+		struct timeval tv = {.tv_sec = (time_t)wait, .tv_usec = (suseconds_t)((wait - floor(wait)) * 1e6)};
+		evtimer_add(q->late, &tv);
+	}
 }
 
 static void on_late(evutil_socket_t fd, short what, void *arg)
@@ -95,6 +100,7 @@ bool replies_put(struct replies *q, const struct command_reply *r, double delay,
 	*job = (struct reply_job){.bytes = malloc(len),
 				  .len = len,
 				  .due = delay > 0 ? monotonic() + delay : 0,
+				  .again = AGAIN_FIRST,
 				  .final = r->status != COMMAND_ACCEPTED};
 	if (job->bytes == NULL)
 		abort();
@@ -117,12 +123,19 @@ void replies_down(struct replies *q)
 		q->jobs[i].mid = 0;
 }
 
-bool replies_published(struct replies *q, int mid)
+bool replies_published(struct replies *q, int mid, int reason)
 {
 	for (size_t i = 0; i < q->count; i++) {
 		struct reply_job job = q->jobs[i];
 		if (job.mid != mid)
 			continue;
+		if (reason != 0) {
+			q->jobs[i].mid = 0;
+			q->jobs[i].due = monotonic() + job.again;
+			q->jobs[i].again = fmin(job.again * 2, AGAIN_LIMIT);
+			flush(q);
+			return true;
+		}
 		drop(q, i);
 		if (job.final)
 			q->calls.told(job.id, q->calls.told_arg);

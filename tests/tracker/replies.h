@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Replies on their way: in order, each kept until the broker has acknowledged it, sent again on every new connection.
- */
+ * Replies on their way: in order, each kept until the broker has given it to somebody, sent again on every new
+ * connection, and after a while when the broker says that nobody listens. */
 #ifndef COLDFLEET_TRACKER_REPLIES_H
 #define COLDFLEET_TRACKER_REPLIES_H
 
@@ -31,7 +31,8 @@ void replies_free(struct replies **q);
 bool replies_put(struct replies *q, const struct command_reply *r, double delay, struct err *e);
 void replies_up(struct replies *q);
 void replies_down(struct replies *q);
-bool replies_published(struct replies *q, int mid); /* true: it was one of these */
+/* True: it was one of these. One that the broker acknowledged with any reason but 0 goes out again. */
+bool replies_published(struct replies *q, int mid, int reason);
 bool replies_empty(const struct replies *q);
 
 #endif

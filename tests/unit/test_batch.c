@@ -122,11 +122,11 @@ static void test_a_receipt_is_asked_for_by_response_topic_or_record(void **state
 	assert_false(add("cf/v1/known/telemetry", PACK, NULL)->asked);
 }
 
-static void test_a_status_is_taken_by_its_topic_and_asks_for_no_receipt(void **state)
+static void test_a_status_is_taken_by_its_topic_and_asks_for_no_receipt_of_samples(void **state)
 {
 	(void)state;
 	struct message *m = add("cf/v1/known/status", STATUS, "cf/v1/known/receipt");
-	assert_true(m->is_status && m->store && !m->asked && m->quarantine == NULL);
+	assert_true(m->is_status && m->store && !m->asked && m->status_asked && m->quarantine == NULL);
 	assert_int_equal(m->device_id, 7);
 	assert_non_null(strstr(m->status.json, "\"mcu\":\"running\""));
 	assert_int_equal(b.readings, 0);
@@ -188,7 +188,7 @@ int main(void)
 		T(test_what_cannot_be_decoded_is_marked_with_its_reason),
 		T(test_a_pack_that_is_partly_too_old_is_stored_and_quarantined),
 		T(test_a_receipt_is_asked_for_by_response_topic_or_record),
-		T(test_a_status_is_taken_by_its_topic_and_asks_for_no_receipt),
+		T(test_a_status_is_taken_by_its_topic_and_asks_for_no_receipt_of_samples),
 		T(test_an_unknown_device_is_looked_up_again_before_it_is_quarantined),
 		T(test_the_words_of_a_quarantine_are_safe_to_store),
 		T(test_a_batch_grows_and_an_empty_one_starts_again),

@@ -35,6 +35,22 @@ static void test_a_receipt_reads_as_the_contract_shows_it(void **state)
 	assert_string_equal(format(&r), "{\"epoch\":0,\"through\":9,\"missing\":[[1,1],[3,4]]}");
 }
 
+static void test_a_receipt_of_a_status_says_which_one(void **state)
+{
+	(void)state;
+	char text[RECEIPT_TEXT_MAX];
+	const struct status s = {.boot = 7, .uptime = 12.5},
+			    longest = {.boot = INT32_MAX, .uptime = 4294967294.1234567};
+	size_t len = receipt_format_status(text, &s);
+	assert_int_equal(len, strlen(text));
+	assert_string_equal(text, "{\"status\":{\"boot\":7,\"uptime\":12.5}}");
+	len = receipt_format_status(text, &longest);
+	assert_int_equal(len, strlen(text));
+	json_t *json = json_loads(text, 0, NULL), *status = json_object_get(json, "status");
+	assert_true(json_number_value(json_object_get(status, "uptime")) == longest.uptime);
+	json_decref(json);
+}
+
 static void test_the_largest_receipt_fits_and_is_json(void **state)
 {
 	(void)state;
@@ -54,6 +70,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_receipt_reads_as_the_contract_shows_it),
+		cmocka_unit_test(test_a_receipt_of_a_status_says_which_one),
 		cmocka_unit_test(test_the_largest_receipt_fits_and_is_json),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

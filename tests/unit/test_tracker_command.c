@@ -492,6 +492,20 @@ static void test_power_loss_after_the_act_was_logged_brings_it_to_its_end(void *
 	assert_int_equal(acts(), 1);
 }
 
+static void test_reply_that_nobody_heard_goes_out_again(void **state)
+{
+	struct command c;
+	(void)state;
+	carry_out(&c, (struct wish){.operation = "locate", .counter = 5});
+	assert_true(commander_published(rig.commander, rig.mid - 1, 0));
+	assert_true(commander_published(rig.commander, rig.mid, 0x10));
+	assert_false(commander_idle(rig.commander));
+	wait_sent(3);
+	assert_sent(2, &c, COMMAND_SUCCEEDED, 1);
+	assert_true(commander_published(rig.commander, rig.mid, 0));
+	assert_true(commander_idle(rig.commander));
+}
+
 static void test_reply_is_kept_until_the_broker_has_it(void **state)
 {
 	struct command c;
@@ -516,8 +530,8 @@ static void test_reply_is_kept_until_the_broker_has_it(void **state)
 	power_on();
 	assert_int_equal(rig.count, 5);
 	assert_sent(4, &c, COMMAND_SUCCEEDED, 1);
-	assert_true(commander_published(rig.commander, rig.mid));
-	assert_false(commander_published(rig.commander, rig.mid));
+	assert_true(commander_published(rig.commander, rig.mid, 0));
+	assert_false(commander_published(rig.commander, rig.mid, 0));
 	assert_true(commander_idle(rig.commander));
 	power_off();
 	power_on();
@@ -798,6 +812,7 @@ int main(void)
 		CLAIM(test_bytes_that_are_no_command_are_refused_without_naming_one),
 		CLAIM(test_power_loss_between_counter_and_act_leaves_a_failed_command_that_never_acts),
 		CLAIM(test_power_loss_after_the_act_was_logged_brings_it_to_its_end),
+		CLAIM(test_reply_that_nobody_heard_goes_out_again),
 		CLAIM(test_reply_is_kept_until_the_broker_has_it),
 		CLAIM(test_slow_update_does_not_hold_up_a_locate),
 		CLAIM(test_slow_disable_does_not_undo_an_enable_that_came_after_it),

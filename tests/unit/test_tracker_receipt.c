@@ -49,6 +49,18 @@ static void test_receipt_for_nothing_covers_nothing(void **state)
 	assert_false(receipt_covers(&r, 0));
 }
 
+static void test_receipt_of_a_status_says_which_one(void **state)
+{
+	struct receipt r;
+	struct err e;
+
+	(void)state;
+	assert_true(parse("{\"status\":{\"boot\":7,\"uptime\":12.5}}", &r, &e));
+	assert_true(r.of_status && r.boot == 7 && r.uptime == 12.5);
+	assert_true(parse("{\"epoch\":0,\"through\":5,\"missing\":[]}", &r, &e));
+	assert_false(r.of_status);
+}
+
 static void test_hostile_receipt_is_refused_and_leaves_the_result_alone(void **state)
 {
 	static const char *const texts[] = {
@@ -57,6 +69,12 @@ static void test_hostile_receipt_is_refused_and_leaves_the_result_alone(void **s
 		"[]",
 		"null",
 		"{\"epoch\":0,\"through\":5}",
+		"{\"status\":{\"boot\":7}}",
+		"{\"status\":{\"boot\":7.5,\"uptime\":1}}",
+		"{\"status\":{\"boot\":-1,\"uptime\":1}}",
+		"{\"status\":{\"boot\":7,\"uptime\":\"1\"}}",
+		"{\"status\":{\"boot\":7,\"uptime\":1},\"epoch\":0}",
+		"{\"status\":7}",
 		"{\"epoch\":0,\"through\":5,\"missing\":null}",
 		"{\"epoch\":0,\"through\":5,\"missing\":[],\"more\":1}",
 		"{\"epoch\":0,\"through\":5,\"missing\":[]} ,",
@@ -181,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_receipt_with_ranges_is_understood),
 		cmocka_unit_test(test_receipt_for_nothing_covers_nothing),
+		cmocka_unit_test(test_receipt_of_a_status_says_which_one),
 		cmocka_unit_test(test_hostile_receipt_is_refused_and_leaves_the_result_alone),
 		cmocka_unit_test(test_receipt_with_more_ranges_than_agreed_is_refused),
 		cmocka_unit_test(test_oversized_receipt_is_refused_unread),

@@ -24,12 +24,44 @@ pg_choose_place() {
 	fi
 }
 
+# A running cluster with the schema. Whoever needs many of them, as the tests do, names a folder in COLDFLEET_CLUSTERS:
+# the first one made there is kept, and others with the same schema are copies.
 pg_create() {
+	local kept=${COLDFLEET_CLUSTERS:+$COLDFLEET_CLUSTERS/$(pg_schema_hash)}
 	mkdir -p "$PG_DATA" "$RUN_DIR/postgres"
 	chmod 0700 "$PG_DATA" "$RUN_DIR/postgres"
 	[ "$(id -u)" != 0 ] || chown postgres:postgres "$PG_DATA" "$RUN_DIR/postgres"
+	if [ -n "$kept" ] && [ -d "$kept" ]; then
+		cp -a --reflink=auto "$kept/." "$PG_DATA"
+		pg_settle
+		pg_start
+		return
+	fi
 	(cd / && "${PG_AS[@]}" "$PG_BIN/initdb" --pgdata="$PG_DATA" --username=postgres --encoding=UTF8 --locale=C.UTF-8 \
 		--auth=peer --no-sync) >>"$STATE/log/initdb.log" 2>&1 || process_failed initdb
+	pg_settle
+	pg_start
+	pg_deploy_schema
+	[ -z "$kept" ] || pg_keep "$kept"
+}
+
+pg_schema_hash() {
+	(cd "$ROOT/schema" && "$PG_BIN/postgres" --version && cat sqitch.plan deploy/*) | sha256sum | cut -c1-16
+}
+
+# Copies the cluster, stopped meanwhile, to the folder given. Several may do so at once: the first one's stays.
+pg_keep() {
+	local fresh
+	mkdir -p "${1%/*}"
+	fresh=$(mktemp -d "${1%/*}/fresh-XXXXXXXX")
+	pg_stop
+	cp -a "$PG_DATA/." "$fresh"
+	mv -T "$fresh" "$1" 2>/dev/null || rm -rf -- "$fresh"
+	pg_start
+}
+
+# Settings of this cluster; of those written twice the later ones count.
+pg_settle() {
 	pg_configure | "${PG_AS[@]}" tee -a "$PG_DATA/postgresql.conf" >/dev/null
 	echo "local all all peer map=coldfleet" | "${PG_AS[@]}" tee "$PG_DATA/pg_hba.conf" >/dev/null
 	pg_map_users | "${PG_AS[@]}" tee "$PG_DATA/pg_ident.conf" >/dev/null

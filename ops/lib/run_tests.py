@@ -136,7 +136,7 @@ def scenario_step(preset, name, tests, workers=()):
     command = ["/usr/bin/python3", "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", f"--junit-xml={report}",
                "--durations=8", *workers, *([] if preset == "release" else ["-m", "not release_only"]), *tests]
     return Step(name, command, cases(report),
-                {"COLDFLEET_BUILT": "yes", "COLDFLEET_PRESET": preset, "COLDFLEET_PATIENCE": "2" if preset == "release" else "4"})
+                {"COLDFLEET_BUILT": "yes", "COLDFLEET_CLUSTERS": str(OUT / "clusters"), "COLDFLEET_PRESET": preset, "COLDFLEET_PATIENCE": "2" if preset == "release" else "4"})
 
 
 def alone(preset, step):

@@ -40,7 +40,12 @@ INSERT INTO excepted VALUES
 	('command.message', 'signed bytes, and unchangeable'),
 	('command.history', 'is itself a history, and unchangeable'),
 	('command.idle_reply', 'counts of what devices say'),
-	('command.reply', 'what devices say, and unchangeable');
+	('command.reply', 'what devices say, and unchangeable'),
+	('coldchain.assignment_version', 'is itself a history, and unchangeable'),
+	('coldchain.excursion', 'computed from readings, assignments and profiles'),
+	('coldchain.excursion_revision', 'is itself a history, and unchangeable'),
+	('coldchain.exposure', 'computed from excursions'),
+	('coldchain.due', 'what is yet to be computed');
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 	WHERE n.nspowner = 'coldfleet_owner'::regrole AND c.relkind IN ('r', 'p') AND NOT c.relispartition

@@ -20,6 +20,7 @@
 #include "api/routes.h"
 #include "api/stream.h"
 #include "api/worker.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
@@ -229,7 +230,6 @@ static void note_refusal(struct api *a, const struct http_request *r, const char
 {
 	static const unsigned char all[RATE_KEY];
 	static const struct timeval now_tv = {0};
-	struct timespec now;
 	struct refusal *x = calloc(1, sizeof(*x));
 	const struct in6_addr *from = http_from(r);
 
@@ -245,8 +245,7 @@ static void note_refusal(struct api *a, const struct http_request *r, const char
 		evutil_inet_ntop(AF_INET6, from, x->address, sizeof(x->address));
 	metric_add(service_metrics(a->service), M_LOGINS_REFUSED, 1);
 	log_warn("api", "request=%s login refused reason=%s from=%s", x->request, reason, x->address);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!rate_take(a->refusals, all, (double)now.tv_sec + (double)now.tv_nsec / 1e9).allowed ||
+	if (!rate_take(a->refusals, all, clock_seconds()).allowed ||
 	    event_base_once(service_base(a->service), -1, EV_TIMEOUT, record_refusal, x, &now_tv) != 0)
 		free(x);
 }

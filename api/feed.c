@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "api/feed_internal.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
@@ -15,17 +16,9 @@
 #define REST_SHARE   9
 #define REST_MOST    5.0
 
-double feed_now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 static void set_timer(struct event *ev, double seconds)
 {
-	struct timeval tv = {.tv_sec = (time_t)seconds};
-	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
+	struct timeval tv = clock_timeval(seconds);
 	event_add(ev, &tv);
 }
 
@@ -134,7 +127,7 @@ void feed_join(struct feed *f, struct reader *r, const char *scope, const struct
 	r->state = READER_CATCHING;
 	r->place = *place;
 	r->fresh = true;
-	r->proved = feed_now();
+	r->proved = clock_seconds();
 	TAILQ_INSERT_TAIL(&f->readers, r, next);
 	feed_set_view(f, r, scope);
 	if (feed_named(r->view))
@@ -168,7 +161,7 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 
 static void rest(struct feed *f)
 {
-	double least = f->again ? 0 : TICK_SECONDS, seconds = (feed_now() - f->began) * REST_SHARE;
+	double least = f->again ? 0 : TICK_SECONDS, seconds = (clock_seconds() - f->began) * REST_SHARE;
 	seconds = seconds < least ? least : seconds > REST_MOST ? REST_MOST : seconds;
 	f->step = STEPS;
 	if (!TAILQ_EMPTY(&f->readers) && db_up(f->db))
@@ -195,7 +188,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct feed *f = arg;
 	(void)fd, (void)what;
 	drop_views(f, false);
-	f->began = feed_now();
+	f->began = clock_seconds();
 	f->again = false;
 	walk(f, STEP_PROVE);
 }

@@ -54,8 +54,6 @@ struct feed {
 	double swept_at;           /* when the last one ended */
 };
 
-double feed_now(void);
-
 /* Readers (feed.c). */
 void feed_set_view(struct feed *f, struct reader *r, const char *scope);
 uint64_t

@@ -9,6 +9,7 @@
 
 #include "api/call.h"
 #include "api/feed_internal.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "schema/queries.h"
 
@@ -39,7 +40,7 @@ static void apply(struct feed *f, struct reader *r, const struct proof *p)
 		feed_end_reader(f, r, http_live_waiting(r->request) == 0);
 		return;
 	}
-	r->proved = feed_now();
+	r->proved = clock_seconds();
 	if (strcmp(r->view->scope, p->scope) != 0)
 		feed_set_view(f, r, p->scope);
 	if (p->reset != NULL)
@@ -103,7 +104,7 @@ static bool is_due(const struct feed *f, const struct reader *r)
 	bool asked = false;
 	for (size_t i = 0; i < f->proofs_owed; i++)
 		asked = asked || is_of(r, &f->proofs[i]);
-	return !asked && feed_now() - r->proved >= f->options.heartbeat;
+	return !asked && clock_seconds() - r->proved >= f->options.heartbeat;
 }
 
 static bool prove(struct feed *f, const struct reader *r)

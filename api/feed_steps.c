@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/feed_internal.h"
+#include "core/clock.h"
 #include "schema/queries.h"
 
 #define EVENTS_MOST   "200"
@@ -272,7 +273,7 @@ static bool send_sweep(struct feed *f)
 	struct pg_params p = {0};
 	struct reader *r;
 	bool begins = f->sweep_after == 0;
-	if ((begins && feed_now() - f->swept_at < STATE_SECONDS) || !choose(f, is_sweeping))
+	if ((begins && clock_seconds() - f->swept_at < STATE_SECONDS) || !choose(f, is_sweeping))
 		return false;
 	if (begins)
 		TAILQ_FOREACH(r, &f->readers, next)
@@ -297,7 +298,7 @@ static bool sweep_done(struct feed *f)
 	if (f->sweep_after != 0)
 		return true;
 	replace(&f->swept, &f->sweeping);
-	f->swept_at = feed_now();
+	f->swept_at = clock_seconds();
 	TAILQ_FOREACH(r, &f->readers, next)
 	if (r->in_round)
 		r->place.since = 0;

@@ -10,6 +10,7 @@
 
 #include "api/problem.h"
 #include "api/rate.h"
+#include "core/clock.h"
 
 #define TABLE 16384 /* tokens, and addresses: 1.4 MiB each */
 
@@ -59,13 +60,6 @@ static bool address_key(const struct http_request *r, unsigned char key[RATE_KEY
 	return true;
 }
 
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static bool refuse(struct http_request *r, const char *what, const struct rate_verdict *v)
 {
 	struct err e;
@@ -86,7 +80,7 @@ bool limits_allow(struct limits *l, struct http_request *r, const unsigned char 
 	for (int i = LIMITED - 1; i >= 0; i--) { /* a stranger must not use up the room of tokens */
 		if (l->rate[i] == NULL || !known[i])
 			continue;
-		v = rate_take(l->rate[i], key[i], now());
+		v = rate_take(l->rate[i], key[i], clock_seconds());
 		http_add_field(r, "RateLimit-Policy", "\"%s\";q=%lld;w=%lld", names[i], (long long)l->burst[i],
 			       (long long)l->window[i]);
 		http_add_field(r, "RateLimit", "\"%s\";r=%lld;t=%.0f", names[i], (long long)v.remaining,

@@ -37,7 +37,7 @@ struct reader {
 	char *serial, *team, *types; /* as asked; NULL: any */
 	struct view *view;
 	struct sse_place place; /* all up to here has been sent; `since` 0: as the feed's last sweep says */
-	double proved;          /* when it was last seen to be allowed; seconds of feed_now() */
+	double proved;          /* when it was last seen to be allowed; seconds of clock_seconds() */
 	bool fresh;             /* the state of its device was never sent */
 	bool in_step;           /* the statement under way asks for it */
 	bool in_round;          /* was there when the sweep under way began */

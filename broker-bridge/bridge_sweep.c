@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "broker-bridge/bridge_metrics.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/pg_array.h"
 #include "schema/queries.h"
@@ -30,20 +31,12 @@ struct bridge_sweep {
 	bool news;        /* NOTIFY came while a sweep was under way: its answer is older */
 };
 
-static double monotonic(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 static void within(struct bridge_sweep *s, double seconds)
 {
-	double at = monotonic() + seconds;
+	double at = clock_seconds() + seconds;
 	if (event_pending(s->timer, EV_TIMEOUT, NULL) && s->at <= at)
 		return;
-	struct timeval tv = {.tv_sec = (time_t)seconds};
-	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
+	struct timeval tv = clock_timeval(seconds);
 	s->at = at;
 	event_add(s->timer, &tv);
 }

@@ -16,6 +16,7 @@
 
 #include "broker-bridge/tls_files.h"
 #include "core/backoff.h"
+#include "core/clock.h"
 #include "core/log.h"
 
 #define READ_BURST      256 /* packets read before other events of the loop get their turn */
@@ -80,8 +81,7 @@ static void tell(struct mqtt *m, const struct mqtt_event *event)
 
 static void timer_set(struct mqtt *m, double seconds)
 {
-	struct timeval tv = {.tv_sec = (time_t)seconds};
-	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
+	struct timeval tv = clock_timeval(seconds);
 	event_add(m->timer, &tv);
 }
 

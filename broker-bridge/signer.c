@@ -10,6 +10,7 @@
 
 #include "broker-bridge/signer_check.h"
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/db.h"
 #include "core/log.h"
 #include "core/pg_array.h"
@@ -46,13 +47,6 @@ static const struct statement *const statements[] = {&stmt_signer_take_to_sign, 
 
 static void take(struct signer *s);
 static void fetch_or_sign(struct signer *s);
-
-static double now_seconds(clockid_t clock)
-{
-	struct timespec ts;
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* ---- the end of a batch ---- */
 
@@ -102,7 +96,7 @@ static void on_stored(struct db *db, bool ok, const char *sqlstate, const struct
 	struct signer *s = arg;
 	(void)db, (void)sqlstate;
 	if (ok)
-		metric_observe(s->metrics, SM_SIGN_SECONDS, now_seconds(CLOCK_MONOTONIC) - s->taken_at);
+		metric_observe(s->metrics, SM_SIGN_SECONDS, clock_seconds() - s->taken_at);
 	else
 		log_warn(object, "signatures not stored, the commands will be taken again: %s", e->detail);
 	if (ok && s->count > 0)
@@ -165,7 +159,7 @@ static void store(struct signer *s, struct outcome *signatures, struct outcome *
 static bool sign(struct signer *s, const struct sign_order *order, uint8_t *out, size_t *len, struct err *e)
 {
 	struct sign_draft draft;
-	int64_t now = (int64_t)now_seconds(CLOCK_REALTIME);
+	int64_t now = clock_now_us() / 1000000;
 	return signer_check(order, &s->targets, s->config->issuer, now, &draft, e) &&
 	       command_sign(s->key, &draft.message, out, COMMAND_BYTES_MAX, len, e);
 }
@@ -325,7 +319,7 @@ static void take(struct signer *s)
 	const char *const values[] = {max};
 	const struct db_params params = {.count = 1, .values = values, .binary_result = true};
 	s->state = SIGNER_TAKING;
-	s->taken_at = now_seconds(CLOCK_MONOTONIC);
+	s->taken_at = clock_seconds();
 	if (!db_query(s->db, &stmt_signer_take_to_sign, &params, on_rows, s) || !db_commit(s->db, on_taken, s))
 		idle(s);
 }
@@ -401,9 +395,7 @@ void signer_free(struct signer **sp)
 
 void signer_start(struct signer *s)
 {
-	const struct timeval every = {
-		.tv_sec = (time_t)s->config->sweep,
-		.tv_usec = (suseconds_t)((s->config->sweep - (double)(time_t)s->config->sweep) * 1e6)};
+	const struct timeval every = clock_timeval(s->config->sweep);
 	event_add(s->sweep, &every);
 	db_start(s->db);
 }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/pg_array.h"
 #include "schema/queries.h"
@@ -373,9 +374,7 @@ void witness_free(struct witness **wp)
 
 void witness_start(struct witness *w)
 {
-	double period = w->config->checkpoint_every / 4;
-	const struct timeval every = {.tv_sec = (time_t)period,
-				      .tv_usec = (suseconds_t)((period - (double)(time_t)period) * 1e6)};
+	const struct timeval every = clock_timeval(w->config->checkpoint_every / 4);
 	event_add(w->timer, &every);
 	db_start(w->db);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/backoff.h"
+#include "core/clock.h"
 #include "core/log.h"
 
 #define DB_FIFO_LIMIT 8192 /* statements and segment ends in flight; more is a caller without back-pressure */
@@ -95,8 +96,7 @@ static struct sent fifo_pop(struct db *db)
 
 static void timer_set(struct db *db, double seconds)
 {
-	struct timeval tv = {.tv_sec = (time_t)seconds};
-	tv.tv_usec = (suseconds_t)((seconds - (double)tv.tv_sec) * 1e6);
+	struct timeval tv = clock_timeval(seconds);
 	event_add(db->timer, &tv);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/monitor.h"
 
@@ -294,8 +295,7 @@ void service_stop(struct service *s)
 		return;
 	s->stopping = true;
 	sd_notify(0, "STOPPING=1");
-	double limit = s->common->stop_timeout;
-	struct timeval tv = {.tv_sec = (time_t)limit, .tv_usec = (suseconds_t)((limit - (double)(time_t)limit) * 1e6)};
+	struct timeval tv = clock_timeval(s->common->stop_timeout);
 	event_add(s->stop_timer, &tv);
 	if (s->stop != NULL)
 		s->stop(s->stop_arg);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ops/ctl/ctl.h"
+#include "core/clock.h"
 #include "ops/ctl/text.h"
 
 #define FILE_MAX  CLIENT_BODY_MAX
@@ -63,17 +64,10 @@ struct progress {
 	json_int_t first, tenths;
 };
 
-static double seconds_now(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 /* ", 2104 rows/s, 31 s left", as far as that is known. */
 static void put_speed(FILE *to, const struct progress *p, json_int_t done, json_int_t total)
 {
-	double seconds = seconds_now() - p->since;
+	double seconds = clock_seconds() - p->since;
 
 	if (p->since <= 0 || done <= p->first || seconds <= 0)
 		return;
@@ -89,7 +83,7 @@ static void draw(const struct ctl *ctl, json_int_t done, json_int_t total, struc
 	size_t full = total > 0 ? (size_t)(BAR * done / total) : 0;
 
 	if (p->since <= 0 && done > 0)
-		*p = (struct progress){.since = seconds_now(), .first = done};
+		*p = (struct progress){.since = clock_seconds(), .first = done};
 	if (ctl->note_tty) {
 		fprintf(ctl->note, "\r[");
 		for (size_t i = 0; i < BAR; i++)

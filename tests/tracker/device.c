@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "tests/tracker/status.h"
 
@@ -47,8 +48,7 @@ static void enter(struct device *d, enum device_state to)
 
 void device_arm(struct event *timer, double seconds)
 {
-	struct timeval tv = {.tv_sec = (time_t)seconds,
-			     .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
+	struct timeval tv = clock_timeval(seconds);
 
 	if (!evtimer_pending(timer, NULL))
 		evtimer_add(timer, &tv);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/clock.h"
+
 #define REPLIES_MAX 48  /* more than outcomes and pending commands together */
 #define AGAIN_FIRST 1.0 /* seconds until a reply that nobody heard goes out again; doubles */
 #define AGAIN_LIMIT 60.0
@@ -30,13 +32,6 @@ struct replies {
 	struct event *late;
 };
 
-static double monotonic(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static void drop(struct replies *q, size_t at)
 {
 	free(q->jobs[at].bytes);
@@ -46,7 +41,7 @@ static void drop(struct replies *q, size_t at)
 
 static void flush(struct replies *q)
 {
-	double now = monotonic(), next = INFINITY;
+	double now = clock_seconds(), next = INFINITY;
 	for (size_t i = 0; i < q->count && q->up; i++) {
 		struct reply_job *job = &q->jobs[i];
 		if (job->mid == 0 && job->due > now)
@@ -55,8 +50,7 @@ static void flush(struct replies *q)
 			job->mid = 0;
 	}
 	if (isfinite(next)) {
-		double wait = next - now + 0.001;
-		struct timeval tv = {.tv_sec = (time_t)wait, .tv_usec = (suseconds_t)((wait - floor(wait)) * 1e6)};
+		struct timeval tv = clock_timeval(next - now + 0.001);
 		evtimer_add(q->late, &tv);
 	}
 }
@@ -99,7 +93,7 @@ bool replies_put(struct replies *q, const struct command_reply *r, double delay,
 	struct reply_job *job = &q->jobs[q->count++];
 	*job = (struct reply_job){.bytes = malloc(len),
 				  .len = len,
-				  .due = delay > 0 ? monotonic() + delay : 0,
+				  .due = delay > 0 ? clock_seconds() + delay : 0,
 				  .again = AGAIN_FIRST,
 				  .final = r->status != COMMAND_ACCEPTED};
 	if (job->bytes == NULL)
@@ -131,7 +125,7 @@ bool replies_published(struct replies *q, int mid, int reason)
 			continue;
 		if (reason != 0) {
 			q->jobs[i].mid = 0;
-			q->jobs[i].due = monotonic() + job.again;
+			q->jobs[i].due = clock_seconds() + job.again;
 			q->jobs[i].again = fmin(job.again * 2, AGAIN_LIMIT);
 			flush(q);
 			return true;

@@ -4,7 +4,7 @@
 # Unix socket; who is on the other end is asked from the kernel (peer), and only the person who started it (and root)
 # is let in. Needs $STATE, $RUN_DIR and, once chosen, $PG_DATA.
 
-PG_ROLES="postgres coldfleet_ingest coldfleet_bridge coldfleet_signer coldfleet_api coldfleet_analyst"
+PG_ROLES="postgres coldfleet_ingest coldfleet_bridge coldfleet_signer coldfleet_notify coldfleet_api coldfleet_analyst"
 PG_AS=()
 [ "$(id -u)" != 0 ] || PG_AS=(setpriv --reuid=postgres --regid=postgres --clear-groups env HOME=/ USER=postgres)
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The owner of every object, the one that REST's functions run as, and the five roles that programs and people run under. Roles belong to the whole cluster, so
+-- The owner of every object, the one that REST's functions run as, and the six roles that programs and people run under. Roles belong to the whole cluster, so
 -- one that exists already is kept. None has a password: who may log in as whom is decided in pg_hba.conf.
 BEGIN;
 
@@ -13,6 +13,7 @@ BEGIN
 		['coldfleet_ingest', 'LOGIN'],
 		['coldfleet_bridge', 'LOGIN'],
 		['coldfleet_signer', 'LOGIN'],
+		['coldfleet_notify', 'LOGIN'],
 		['coldfleet_api', 'LOGIN'],
 		['coldfleet_analyst', 'LOGIN']]
 	LOOP
@@ -27,7 +28,7 @@ BEGIN
 	GRANT coldfleet_api_definer TO coldfleet_owner;
 	EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
 	EXECUTE format('GRANT CONNECT ON DATABASE %I TO coldfleet_ingest, coldfleet_bridge, coldfleet_signer, '
-		       'coldfleet_api, coldfleet_analyst', current_database());
+		       'coldfleet_notify, coldfleet_api, coldfleet_analyst', current_database());
 END
 $$;
 
@@ -45,6 +46,7 @@ COMMENT ON ROLE coldfleet_api_definer IS
 COMMENT ON ROLE coldfleet_ingest IS 'coldfleet-ingest: stores telemetry. Sees neither commands nor tokens nor certificates.';
 COMMENT ON ROLE coldfleet_bridge IS 'coldfleet-bridge: publishes signed commands, records replies and presence.';
 COMMENT ON ROLE coldfleet_signer IS 'coldfleet-signer: reads approved commands and signs them.';
+COMMENT ON ROLE coldfleet_notify IS 'coldfleet-notify: finds alarms and tells of them. Calls functions, reads and writes no table.';
 COMMENT ON ROLE coldfleet_api IS 'coldfleet-api: calls the functions of schema api, writes no table.';
 COMMENT ON ROLE coldfleet_analyst IS 'People with SQL: read only, five minutes a statement.';
 

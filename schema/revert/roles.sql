@@ -7,7 +7,7 @@ DECLARE
 	role text;
 BEGIN
 	EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO PUBLIC', current_database());
-	FOREACH role IN ARRAY ARRAY['coldfleet_analyst', 'coldfleet_api', 'coldfleet_signer', 'coldfleet_bridge',
+	FOREACH role IN ARRAY ARRAY['coldfleet_analyst', 'coldfleet_api', 'coldfleet_notify', 'coldfleet_signer', 'coldfleet_bridge',
 				    'coldfleet_ingest', 'coldfleet_owner', 'coldfleet_api_definer']
 	LOOP
 		EXECUTE format('REVOKE ALL ON DATABASE %I FROM %I', current_database(), role);

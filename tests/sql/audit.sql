@@ -32,6 +32,8 @@ INSERT INTO excepted VALUES
 	('audit.checkpoint', 'signed statements about the trail'),
 	('audit.pending', 'the trail itself'),
 	('audit.refusal', 'counts on their way into the trail'),
+	('coldchain.alarm', 'computed from readings; who acknowledged is recorded by coldchain.alarm_acknowledge()'),
+	('coldchain.notice', 'copies of alarms on their way out'),
 	('command.request', 'recorded by the functions that make and decide requests'),
 	('command.target', 'frozen with its request'),
 	('command.approval', 'recorded by the functions that decide, and unchangeable'),
@@ -175,7 +177,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 SELECT is_empty($$
-	SELECT role, target, privilege FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_api',
+	SELECT role, target, privilege FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_notify', 'coldfleet_api',
 			'coldfleet_analyst', 'coldfleet_api_definer']) AS role
 	CROSS JOIN (SELECT oid::regclass FROM pg_class WHERE relnamespace = 'audit'::regnamespace AND relkind = 'r') AS t (target)
 	CROSS JOIN unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REFERENCES']) AS privilege

@@ -2,7 +2,7 @@
 -- What each role must not be able to do is tried as that role, and the catalog is asked about everything else.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(53);
+SELECT plan(61);
 
 -- The SQLSTATE that a statement ends with under a role; '00000' when it goes through. It is undone either way.
 CREATE FUNCTION pg_temp.try_as(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -22,7 +22,7 @@ END
 $$;
 
 CREATE TEMP TABLE runtime (role) AS VALUES
-	('coldfleet_ingest'), ('coldfleet_bridge'), ('coldfleet_signer'), ('coldfleet_api'), ('coldfleet_analyst');
+	('coldfleet_ingest'), ('coldfleet_bridge'), ('coldfleet_signer'), ('coldfleet_notify'), ('coldfleet_api'), ('coldfleet_analyst');
 CREATE TEMP TABLE evidence (target) AS VALUES ('telemetry.reading'), ('telemetry.quarantine');
 
 SELECT fleet.register_device('privileges', 'test', 'test', '') AS device \gset

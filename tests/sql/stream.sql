@@ -36,10 +36,10 @@ SELECT is((SELECT array_agg(DISTINCT xid = pg_current_xact_id()) FROM fleet.even
 
 -- Who may write and read them
 
-SELECT is_empty($$ SELECT r, t FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_api', 'coldfleet_analyst']) AS r,
+SELECT is_empty($$ SELECT r, t FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_notify', 'coldfleet_api', 'coldfleet_analyst']) AS r,
 	unnest(ARRAY['fleet.event', 'fleet.event_type', 'fleet.event_log']) AS t
 	WHERE has_table_privilege(r, t, 'INSERT, UPDATE, DELETE, TRUNCATE') $$, 'test_no_runtime_role_writes_events');
-SELECT is_empty($$ SELECT r FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_api', 'coldfleet_analyst']) AS r
+SELECT is_empty($$ SELECT r FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_notify', 'coldfleet_api', 'coldfleet_analyst']) AS r
 	WHERE has_function_privilege(r, 'fleet.announce(text, int, jsonb)', 'EXECUTE')
 		OR has_function_privilege(r, 'fleet.events_after(xid8, bigint, int)', 'EXECUTE') $$,
 	'test_no_runtime_role_announces_or_reads_events_past_the_policies');

@@ -232,10 +232,8 @@ static void readings_stored(struct db *db, const PGresult *res, void *arg)
 {
 	struct store *s = arg;
 	(void)db;
-	if (res != NULL && PQresultStatus(res) == PGRES_COMMAND_OK) {
-		PGresult *borrowed = (PGresult *)(uintptr_t)res; /* PQcmdTuples only reads */
-		s->inserted = strtoull(PQcmdTuples(borrowed), NULL, 10);
-	}
+	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK)
+		s->inserted = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
 }
 
 static void statuses_stored(struct db *db, const PGresult *res, void *arg)

@@ -9,7 +9,7 @@ DO $$
 DECLARE
 	target regclass;
 BEGIN
-	FOREACH target IN ARRAY ARRAY['fleet.device', 'fleet.module', 'fleet.sim', 'fleet.certificate', 'telemetry.reading',
+	FOREACH target IN ARRAY ARRAY['fleet.device', 'fleet.module', 'fleet.sim', 'fleet.certificate', 'telemetry.measurement',
 		'telemetry.device_state', 'telemetry.epoch', 'telemetry.gap', 'telemetry.quarantine',
 		'fleet.device_group', 'fleet.group_member']
 	LOOP

@@ -9,8 +9,16 @@ DROP FUNCTION telemetry.quarantine_store(int[], text[], bytea[], text[], timesta
 DROP FUNCTION telemetry.device_registered();
 DROP FUNCTION telemetry.ensure_partition(timestamptz);
 DROP FUNCTION telemetry.partitions();
-DROP TABLE telemetry.quarantine, telemetry.gap, telemetry.epoch, telemetry.device_state, telemetry.reading,
+DROP VIEW telemetry.reading;
+DROP FUNCTION telemetry.store_reading();
+DROP FUNCTION telemetry.store_readings(
+	int[], timestamptz[], timestamptz[], int[], smallint[], smallint[], real[], real[], real[], real[], real[], real[], double precision[],
+	double precision[], real[], real[], boolean[], boolean[], boolean[], smallint[], text[]);
+DROP FUNCTION telemetry.seldom(double precision, double precision, real, real, real, real, real, smallint, boolean, boolean, boolean, jsonb);
+DROP FUNCTION telemetry.number(smallint, smallint, int);
+DROP TABLE telemetry.quarantine, telemetry.gap, telemetry.epoch, telemetry.device_state, telemetry.measurement,
 	telemetry.setting;
+DROP TYPE telemetry.seldom;
 DROP SCHEMA telemetry;
 
 COMMIT;

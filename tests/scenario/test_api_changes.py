@@ -184,7 +184,7 @@ def long_device(stack):
     stack.sql("""INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, humidity_pct)
                  SELECT date_trunc('second', now()) - n * interval '30 s', now(), device_id, 200000 - n, 0, 0, n %% 90 / 10.0, 50
                  FROM generate_series(1, 200000) AS n, fleet.device WHERE serial = 'long-1'""".replace("%%", "%"))
-    stack.sql("VACUUM ANALYZE telemetry.reading")
+    stack.sql("VACUUM ANALYZE telemetry.measurement")
     return 200000
 
 

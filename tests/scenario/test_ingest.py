@@ -26,9 +26,9 @@ def line(stack):
 @pytest.fixture
 def refusing(line):
     """The database refuses 13.37 degrees, which decoding has nothing against."""
-    line.stack.sql("ALTER TABLE telemetry.reading ADD CONSTRAINT not_1337 CHECK (temperature_c <> 13.37::real)")
+    line.stack.sql("ALTER TABLE telemetry.measurement ADD CONSTRAINT not_1337 CHECK (temperature_c <> 13.37::real)")
     yield
-    line.stack.sql("ALTER TABLE telemetry.reading DROP CONSTRAINT not_1337")
+    line.stack.sql("ALTER TABLE telemetry.measurement DROP CONSTRAINT not_1337")
 
 
 @pytest.mark.parametrize("places", [[0], [257], [499], [100, 101, 102], [3, 250, 251, 498]])
@@ -377,8 +377,8 @@ def test_samples_401_days_old_and_11_minutes_ahead_go_to_quarantine_and_the_good
 def test_partition_that_vanished_is_made_again(line):
     device = line.device()
     device.ask(senml([1], seq=0, start=NOW - 200 * DAY))
-    name = line.stack.value("SELECT tableoid::regclass::text FROM telemetry.reading WHERE device_id = %s", [device.id])
-    line.stack.sql(f"DROP TABLE {name}")
+    name = line.stack.value("SELECT name FROM telemetry.partitions() WHERE %s BETWEEN lower AND upper", [utc(NOW - 200 * DAY)])
+    line.stack.sql(f"DROP TABLE telemetry.{name}")
     assert device.ask(senml([2], seq=1, start=NOW - 200 * DAY)) == {"epoch": 0, "through": 1, "missing": []}
     assert device.temperatures() == [2]
     assert device.quarantine() == []

@@ -96,7 +96,7 @@ def slow_database(line):
     """Storing a batch takes 20 ms longer, so that a series is long enough to be interrupted."""
     line.stack.sql("""
         CREATE FUNCTION public.linger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
-        CREATE TRIGGER linger AFTER INSERT ON telemetry.reading FOR EACH STATEMENT EXECUTE FUNCTION public.linger()""")
+        CREATE TRIGGER linger AFTER INSERT ON telemetry.measurement FOR EACH STATEMENT EXECUTE FUNCTION public.linger()""")
     yield
     line.stack.sql("DROP FUNCTION public.linger CASCADE")
 

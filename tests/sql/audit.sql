@@ -10,7 +10,7 @@ SET LOCAL bytea_output = 'escape';
 -- Tables that are not watched, and why.
 CREATE TEMP TABLE excepted (target regclass, why text);
 INSERT INTO excepted VALUES
-	('telemetry.reading', 'evidence: no runtime role may change it, tested in privileges.sql'),
+	('telemetry.measurement', 'evidence: no runtime role may change it, tested in privileges.sql'),
 	('telemetry.device_state', 'computed from readings'),
 	('telemetry.epoch', 'computed from readings'),
 	('telemetry.gap', 'computed from readings'),

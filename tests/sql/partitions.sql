@@ -24,8 +24,10 @@ SELECT throws_ok($$ SELECT telemetry.ensure_partition(now() - interval '1151 day
 SELECT throws_ok($$ SELECT telemetry.ensure_partition(now() + interval '401 days') $$, '22008', NULL,
 	'test_no_partition_is_made_for_the_far_future');
 SELECT throws_ok($$ SELECT telemetry.ensure_partition(NULL) $$, '22008', NULL, 'test_no_partition_is_made_for_no_time');
-SELECT ok(EXISTS (SELECT FROM pg_index WHERE indrelid = format('telemetry.%I', :'name')::regclass AND indisprimary),
-	'test_a_partition_has_the_primary_key');
+SELECT results_eq(format('SELECT indrelid::regclass::text, indkey::text FROM pg_index JOIN pg_inherits ON inhrelid = indrelid
+	WHERE inhparent = ''telemetry.%I''::regclass AND indisprimary ORDER BY 1', :'name'),
+	format('VALUES (''telemetry.%1$s_first'', ''4 1''), (''telemetry.%1$s_further'', ''4 1 3'')', :'name'),
+	'test_a_partition_has_its_keys');
 
 UPDATE telemetry.setting SET partition_days = 30;
 SELECT telemetry.ensure_partition(t) FROM generate_series(now() - interval '300 days', now() + interval '90 days', '5 days') AS t \g /dev/null

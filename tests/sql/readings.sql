@@ -4,7 +4,7 @@
 BEGIN;
 SET search_path = pgtap, public;
 SET TIME ZONE 'UTC';
-SELECT plan(14);
+SELECT plan(20);
 \set store `cat schema/queries/ingest_store_readings.sql`
 \set conflicts `cat schema/queries/ingest_find_conflicts.sql`
 \set quarantine `cat schema/queries/ingest_quarantine.sql`
@@ -17,8 +17,7 @@ SELECT date_trunc('hour', now()) AS ts \gset
 \set none NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 
 SET LOCAL ROLE coldfleet_ingest;
-EXECUTE store (:key, ARRAY[4.5,4.6,NULL], NULL, :none, ARRAY[NULL,NULL,'{"co2":[1,"a"]}']);
-\set stored :ROW_COUNT
+EXECUTE store (:key, ARRAY[4.5,4.6,NULL], NULL, :none, ARRAY[NULL,NULL,'{"co2":[1,"a"]}']) \gset
 RESET ROLE;
 SELECT is(:stored, 3, 'test_a_batch_is_stored_and_its_number_told');
 SELECT results_eq($$ SELECT device_id, seq, temperature_c, humidity_pct, extra::text FROM telemetry.reading
@@ -27,8 +26,9 @@ SELECT results_eq($$ SELECT device_id, seq, temperature_c, humidity_pct, extra::
 	'test_a_channel_without_an_array_is_null_and_extra_is_kept');
 
 SET LOCAL ROLE coldfleet_ingest;
-EXECUTE store (:key, ARRAY[4.5,9.9,NULL], NULL, :none, ARRAY[NULL,NULL,'{"co2":[1,"a"]}']);
+EXECUTE store (:key, ARRAY[4.5,9.9,NULL], NULL, :none, ARRAY[NULL,NULL,'{"co2":[1,"a"]}']) \gset again_
 RESET ROLE;
+SELECT is(:again_stored, 0, 'test_what_is_stored_already_is_not_counted');
 SELECT results_eq($$ SELECT temperature_c FROM telemetry.reading WHERE device_id = 1001 AND seq = 1 $$, ARRAY[4.6::real],
 	'test_a_stored_reading_is_never_overwritten');
 CREATE TEMP TABLE found AS EXECUTE conflicts (:key, ARRAY[4.5,9.9,NULL], NULL, :none, ARRAY[NULL,NULL,'{"co2": [1,"a"]}']);
@@ -41,11 +41,34 @@ CREATE TEMP TABLE found AS EXECUTE conflicts (ARRAY[1001], ARRAY[:'ts'::timestam
 	ARRAY[4.5], NULL, :none, NULL);
 SELECT is_empty('SELECT ordinal FROM found', 'test_a_redelivery_at_another_time_is_no_conflict');
 EXECUTE store (ARRAY[1003,1003], array_fill(:'ts'::timestamptz, ARRAY[2]), array_fill(now(), ARRAY[2]), '{7,7}', '{0,0}', '{0,0}',
-	ARRAY[1,2], NULL, :none, NULL);
+	ARRAY[1,2], NULL, :none, NULL) \g /dev/null
 DROP TABLE found;
 CREATE TEMP TABLE found AS EXECUTE conflicts (ARRAY[1003,1003], array_fill(:'ts'::timestamptz, ARRAY[2]), array_fill(now(), ARRAY[2]),
 	'{7,7}', '{0,0}', '{0,0}', ARRAY[1,2], NULL, :none, NULL);
 SELECT results_eq('SELECT ordinal FROM found', ARRAY[2], 'test_two_values_for_a_key_in_one_batch_keep_the_first');
+
+-- One moment: probes, epochs and numbers next to each other, the largest of each, one of them a second time.
+SET LOCAL ROLE coldfleet_ingest;
+EXECUTE store (array_fill(1004, ARRAY[6]), array_fill(:'ts'::timestamptz, ARRAY[6]), array_fill(now(), ARRAY[6]),
+	'{3,4,4,3,3,2147483646}', '{0,0,0,1,0,32767}', '{0,0,0,0,1,255}', ARRAY[1,2,2,3,4,5], NULL, :none, NULL) \gset same_
+EXECUTE store (array_fill(1004, ARRAY[4]), array_fill(:'ts'::timestamptz, ARRAY[4]), array_fill(now(), ARRAY[4]),
+	'{-2,-1,4,2147483646}', '{0,0,0,32767}', '{0,0,0,255}', ARRAY[6,7,8,9], NULL, :none, NULL) \gset more_
+RESET ROLE;
+SELECT is(:same_stored, 5, 'test_different_samples_of_one_moment_are_all_stored');
+SELECT is(:more_stored, 2, 'test_further_samples_of_a_moment_are_stored_and_those_there_are_not_stored_twice');
+SELECT results_eq($$ SELECT probe, epoch, seq, temperature_c FROM telemetry.reading WHERE device_id = 1004 ORDER BY 1, 2, 3 $$,
+	$$ VALUES (0::smallint, 0::smallint, -2, 6::real), (0::smallint, 0::smallint, -1, 7), (0::smallint, 0::smallint, 3, 1), (0::smallint, 0::smallint, 4, 2),
+		(0::smallint, 1::smallint, 3, 3), (1::smallint, 0::smallint, 3, 4),
+		(255::smallint, 32767::smallint, 2147483646, 5) $$, 'test_samples_of_one_moment_come_back_as_they_were_told');
+SELECT is((SELECT array_agg(number & 9223372036854775807 ORDER BY number & 9223372036854775807) FROM telemetry.measurement WHERE device_id = 1004),
+	(SELECT array_agg(number & 9223372036854775807 ORDER BY (r).probe, (r).epoch, (r).seq) FROM telemetry.measurement AS m,
+		LATERAL (SELECT r FROM telemetry.reading AS r WHERE r.device_id = 1004 AND telemetry.number(r.probe, r.epoch, r.seq)
+			= m.number & 9223372036854775807) AS r WHERE device_id = 1004),
+	'test_numbers_sort_as_probe_epoch_and_seq');
+INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, door_open)
+SELECT :'ts', now(), 1005, n % 2, 0, 0, n, true FROM generate_series(1, 3) AS n;
+SELECT results_eq($$ SELECT seq, temperature_c, door_open, tampered FROM telemetry.reading WHERE device_id = 1005 ORDER BY 1 $$,
+	$$ VALUES (0, 2::real, true, NULL::boolean), (1, 1, true, NULL) $$, 'test_rows_inserted_into_readings_are_stored_once');
 
 SET LOCAL ROLE coldfleet_ingest;
 EXECUTE quarantine (ARRAY[NULL,1,NULL]::int[], ARRAY['t/1','t/2','t/1'], ARRAY['a','a','a']::bytea[], NULL,

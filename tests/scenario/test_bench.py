@@ -57,6 +57,25 @@ def test_bench_command_prints_a_line_of_json_for_each_case_and_leaves_nothing(tm
 
 
 @pytest.mark.release_only
+def test_bench_ingest_prints_a_line_of_json_for_each_way_in_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "ingest", "--devices", "2000", "--trackers", "20", "--messages", "5000", "--rounds", "1", "--seconds", "1",
+                          "--space", "5000", "--variants", "json-1", "--sources", "lane-1,ring-1", "--json"],
+                         capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    results = list(map(json.loads, run.stdout.splitlines()))
+    assert [(line["variant"], line["source"]) for line in results] == [("json-1-1", "lane"), ("json-1-1", "ring")]
+    for line in results:
+        assert list(line) == ["bench", "variant", "source", "readings_per_message", "stored_per_s", "null_per_s", "ratio", "cpu_us",
+                              "visible_ms", "bytes_per_reading", "rss_mib"]
+        assert set(line["cpu_us"]) == {"generator", "broker", "ingest", "postgres"} and set(line["visible_ms"]) == {"p50", "p99"}
+        assert line["stored_per_s"] > 0 and line["null_per_s"] > 0 and 0 < line["visible_ms"]["p50"] <= line["visible_ms"]["p99"]
+        assert 60 < line["bytes_per_reading"] < 200 and 0 < line["rss_mib"] < 200
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
 def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     folder = tmp_path / "bench"
     bench = subprocess.Popen([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "15"], start_new_session=True,
@@ -73,10 +92,10 @@ def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("words, status, complaint", [
-    (["ingest"], 2, "ingest is not there yet"),
+    (["ingest", "--variants", "xml-1"], 2, "xml-1: expected some of json-1,cbor-1,json-12,cbor-12,json-144,cbor-144"),
     (["query"], 2, "query is not there yet"),
     ([], 2, "expected a benchmark"),
-    (["everything"], 2, "expected a benchmark (api, command), got 'everything'"),
+    (["everything"], 2, "expected a benchmark (api, command, ingest), got 'everything'"),
     (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
     (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
     (["command", "--trackers", "5"], 2, "5: expected a whole number from 10 to 100000"),

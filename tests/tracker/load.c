@@ -28,16 +28,17 @@
 struct load {
 	struct link link;
 	const char *serials, *rate_text;
-	int64_t connections, messages, samples, window, epoch;
+	int64_t connections, messages, samples, window, epoch, receipts_every;
 	double duration, rate; /* 0: as fast as possible */
-	bool cbor, json, receipts;
+	bool cbor, json, receipts, full, gate;
 	struct loop *loop;
 	struct event *tick;
 	struct template *template;
 	struct client *clients;
 	size_t count, started, up, next, in_flight;
 	bool sending;
-	double tokens, last_tick, began, ended;
+	double tokens, last_tick, began, ended, cpu_began;
+	int64_t began_at; /* microseconds since 1970 */
 	int64_t sent, acked, refused, dropped, got_receipts;
 	struct latency latency;
 };
@@ -74,6 +75,11 @@ static const struct option_item items[] = {
 	{"cbor", OPTION_FLAG, AT(cbor), NULL, NULL, 0, 0, NULL, "SenML in CBOR instead of JSON"},
 	{"receipts", OPTION_FLAG, AT(receipts), NULL, NULL, 0, 0, NULL,
 	 "ask for a receipt with every message, and count them"},
+	{"receipts-every", OPTION_INT, AT(receipts_every), "0", NULL, 0, 1e9, "N",
+	 "ask for a receipt with every N-th message, and count them"},
+	{"full", OPTION_FLAG, AT(full), NULL, NULL, 0, 0, NULL, "each sample has humidity and battery, too"},
+	{"gate", OPTION_FLAG, AT(gate), NULL, NULL, 0, 0, NULL,
+	 "when all are connected say so and wait for a line of input"},
 	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, EPOCH_MAX, "N",
 	 "-1: another one every second, so that each load numbers anew"},
 	{"json", OPTION_FLAG, AT(json), NULL, NULL, 0, 0, NULL, "the summary as one JSON object"},
@@ -88,9 +94,19 @@ static int64_t clock_us(clockid_t id)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static double cpu_seconds(void)
+{
+	return (double)clock_us(CLOCK_PROCESS_CPUTIME_ID) / 1e6;
+}
+
 static bool may_send(const struct load *l)
 {
 	return l->sending && (l->messages == 0 || l->sent < l->messages) && (l->rate == 0 || l->tokens >= 1);
+}
+
+static bool asks_receipt(const struct load *l)
+{
+	return l->receipts_every > 0 && l->sent % l->receipts_every == 0;
 }
 
 static bool client_send(struct client *c)
@@ -102,7 +118,7 @@ static bool client_send(struct client *c)
 	struct mqtt_publish p = {.topic = c->topic,
 				 .qos = 1,
 				 .content_type = encoding_content_type(l->cbor ? ENCODING_CBOR : ENCODING_JSON),
-				 .response_topic = l->receipts ? c->receipt : NULL};
+				 .response_topic = asks_receipt(l) ? c->receipt : NULL};
 
 	if (c->in_flight >= l->window || !mqtt_connected(c->mqtt))
 		return false;
@@ -165,7 +181,7 @@ static void came_up(struct client *c)
 	struct load *l = c->load;
 	struct err e;
 
-	if (l->receipts && !mqtt_subscribe(c->mqtt, c->receipt, 0, &e))
+	if (l->receipts_every > 0 && !mqtt_subscribe(c->mqtt, c->receipt, 0, &e))
 		log_error(c->topic, "%s", e.detail);
 	if (!c->counted)
 		l->up++;
@@ -241,21 +257,25 @@ static void progress(void *arg)
 static void report(const struct load *l)
 {
 	double seconds = l->ended - l->began, rate = (double)l->acked / seconds;
+	double cpu = cpu_seconds() - l->cpu_began;
 	size_t bytes;
 
 	template_bytes(l->template, &bytes);
 	printf(l->json ? "{\"connections\":%zu,\"messages\":%" PRId64 ",\"acked\":%" PRId64 ",\"refused\":%" PRId64
 			 ",\"dropped\":%" PRId64 ",\"receipts\":%" PRId64 ",\"samples_per_pack\":%" PRId64
 			 ",\"payload_bytes\":%zu,\"seconds\":%.3f,\"messages_per_second\":%.1f,"
-			 "\"samples_per_second\":%.1f,\"puback_ms\":{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"p999\":%."
+			 "\"samples_per_second\":%.1f,\"began\":%.6f,\"cpu_seconds\":%.3f,\"puback_ms\":{\"p50\":%.3f,"
+			 "\"p90\":%.3f,\"p99\":%.3f,\"p999\":%."
 			 "3f,\"max\":%.3f}}\n"
 		       : "connections %zu, messages %" PRId64 ", acknowledged %" PRId64 ", refused %" PRId64
 			 ", dropped with a connection %" PRId64 ", receipts %" PRId64 ", %" PRId64
 			 " samples in %zu bytes each, seconds %.3f, messages/s %.1f, "
-			 "samples/s %.1f, PUBACK ms p50 %.3f p90 %.3f p99 %.3f p99.9 %.3f max %.3f\n",
+			 "samples/s %.1f, began at %.6f, processor seconds %.3f, PUBACK ms p50 %.3f p90 %.3f p99 %.3f "
+			 "p99.9 %.3f max %.3f\n",
 	       l->count, l->sent, l->acked, l->refused, l->dropped, l->got_receipts, l->samples, bytes, seconds, rate,
-	       rate * (double)l->samples, latency_at(&l->latency, 0.5), latency_at(&l->latency, 0.9),
-	       latency_at(&l->latency, 0.99), latency_at(&l->latency, 0.999), (double)l->latency.max / 1e3);
+	       rate * (double)l->samples, (double)l->began_at / 1e6, cpu, latency_at(&l->latency, 0.5),
+	       latency_at(&l->latency, 0.9), latency_at(&l->latency, 0.99), latency_at(&l->latency, 0.999),
+	       (double)l->latency.max / 1e3);
 }
 
 static bool add_clients(struct load *l, const struct serials *serials, struct err *e)
@@ -278,12 +298,26 @@ static bool add_clients(struct load *l, const struct serials *serials, struct er
 	return true;
 }
 
+/* Whoever measures looks at the clocks between the connections and the first message. */
+static bool pass_gate(struct err *e)
+{
+	char line[16];
+
+	printf("connected\n");
+	fflush(stdout);
+	return fgets(line, sizeof(line), stdin) != NULL || err_set(e, ERR_INVALID, "--gate: expected a line of input");
+}
+
 static bool run_load(struct load *l, struct err *e)
 {
 	event_add(l->tick, &(struct timeval){.tv_usec = (suseconds_t)(TICK_SECONDS * 1e6)});
 	if (loop_run(l->loop, CONNECT_WAIT) != LOOP_DONE)
 		return err_set(e, ERR_BROKER_LOST, "%zu of %zu connected to %s:%" PRId64, l->up, l->count, l->link.host,
 			       l->link.port);
+	if (l->gate && !pass_gate(e))
+		return false;
+	l->cpu_began = cpu_seconds();
+	l->began_at = clock_us(CLOCK_REALTIME);
 	l->began = l->last_tick = loop_seconds();
 	l->sending = true;
 	send_all(l);
@@ -310,6 +344,8 @@ static bool settle(struct load *l, struct err *e)
 		return err_set(e, ERR_INVALID, "--rate: expected messages a second or max, got '%s'", l->rate_text);
 	if (l->messages == 0 && l->duration == 0)
 		l->duration = 10;
+	if (l->receipts)
+		l->receipts_every = 1;
 	if (l->epoch < 0)
 		l->epoch = 1 + time(NULL) % EPOCH_MAX;
 	return true;
@@ -340,7 +376,7 @@ bool command_load(int argc, char **argv, struct err *e)
 	mqtt_library_init();
 	l.loop = loop_new(progress, &l);
 	l.tick = event_new(loop_base(l.loop), -1, EV_PERSIST, on_tick, &l);
-	l.template = template_new(l.cbor ? ENCODING_CBOR : ENCODING_JSON, (int32_t)l.epoch, (size_t)l.samples);
+	l.template = template_new(l.cbor ? ENCODING_CBOR : ENCODING_JSON, (int32_t)l.epoch, (size_t)l.samples, l.full);
 	ok = link_files(serials.count * FILES_EACH + FILES_BASE, e) && add_clients(&l, &serials, e) && run_load(&l, e);
 	clean_up(&l);
 	mqtt_library_cleanup();

@@ -16,6 +16,8 @@ static const struct {
 	{"replay", command_replay, help_replay,
 	 "sends a recorded series from a CSV file as one tracker, until all is stored"},
 	{"load", command_load, help_load, "sends as much as it can, and measures how long acknowledgements take"},
+	{"sink", command_sink, help_sink,
+	 "a back end that acknowledges messages and does nothing else, to measure beside"},
 	{"mint", command_mint, help_mint, "makes a development CA and certificates for trackers"},
 };
 #define COMMANDS (sizeof(command_table) / sizeof(command_table[0]))

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLE_BYTES 64
-#define HEAD_BYTES   128
+#define SAMPLE_BYTES 192
+#define HEAD_BYTES   192
 #define SEQ_WIDTH    10
 #define TIME_WIDTH   17 /* 1790000000.123456 */
 
@@ -18,6 +18,7 @@ struct template
 {
 	enum encoding encoding;
 	size_t samples, len;
+	bool full;
 	size_t seq_at, time_at;
 	size_t *value_at;
 	uint8_t *bytes;
@@ -64,7 +65,15 @@ static void build_json(struct template *t, int32_t epoch)
 		snprintf(text, sizeof(text), "%s\"n\":\"temp\",\"v\":4.", i == 0 ? "," : ",{");
 		add_text(t, text);
 		t->value_at[i] = t->len;
-		snprintf(text, sizeof(text), "0,\"t\":%.5f}", (double)i * TEMPLATE_STEP_US / 1e6);
+		double at = (double)i * TEMPLATE_STEP_US / 1e6;
+		snprintf(text, sizeof(text), "0,\"t\":%.5f}", at);
+		add_text(t, text);
+		if (!t->full)
+			continue;
+		snprintf(text, sizeof(text),
+			 ",{\"n\":\"hum\",\"u\":\"%%RH\",\"v\":48.5,\"t\":%.5f},{\"n\":\"batt\",\"u\":\"%%EL\",\"v\":"
+			 "87,\"t\":%.5f}",
+			 at, at);
 		add_text(t, text);
 	}
 	add_text(t, "]");
@@ -75,7 +84,7 @@ static void build_cbor(struct template *t, int32_t epoch)
 {
 	uint8_t number[9] = {0};
 
-	size_t records = t->samples + 2;
+	size_t records = t->samples * (t->full ? 3 : 1) + 2;
 	add(t, (uint8_t[]){0x99, (uint8_t)(records >> 8), (uint8_t)records}, 3);
 	add(t,
 	    "\xa2\x00\x65"
@@ -101,10 +110,19 @@ static void build_cbor(struct template *t, int32_t epoch)
 			    "\x23\x63"
 			    "Cel",
 			    5);
+		if (!t->full)
+			continue;
+		add(t, "\xa4\x00\x63hum\x01\x63%RH\x02\xfb\x40\x48\x40\x00\x00\x00\x00\x00\x06\xfb", 23);
+		add(t, number, 8);
+		add(t,
+		    "\xa4\x00\x64"
+		    "batt\x01\x63%EL\x02\x18\x57\x06\xfb",
+		    17);
+		add(t, number, 8);
 	}
 }
 
-struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples)
+struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples, bool full)
 {
 	struct template *t = calloc(1, sizeof(*t));
 
@@ -113,6 +131,7 @@ struct template *template_new(enum encoding encoding, int32_t epoch, size_t samp
 		abort();
 	t->encoding = encoding;
 	t->samples = samples;
+	t->full = full;
 	if (encoding == ENCODING_JSON)
 		build_json(t, epoch);
 	else

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A telemetry message that is encoded once and then patched in place: number, time and one digit of each temperature.
- * That is what makes a load generator cheaper than what it loads. Pure. */
+ * Full ones have humidity and battery, which stay as they are, in each sample. That is what makes a load generator
+ * cheaper than what it loads. Pure. */
 #ifndef COLDFLEET_TRACKER_TEMPLATE_H
 #define COLDFLEET_TRACKER_TEMPLATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +17,7 @@
 
 struct template;
 
-struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples);
+struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples, bool full);
 void template_free(struct template **t);
 /* Number and time (microseconds since 1970) of the first sample; the others follow at TEMPLATE_STEP_US. */
 void template_patch(struct template *t, int32_t seq, int64_t ts);

@@ -246,20 +246,24 @@ static void test_patched_template_decodes_to_its_numbers_and_times(void **state)
 	static const int32_t seqs[] = {0, 7, 1234567890};
 
 	(void)state;
-	for (size_t k = 0; k < 2; k++) {
-		struct template *t = template_new(encodings[k], 12345, 25);
+	for (size_t k = 0; k < 4; k++) {
+		bool full = k >= 2;
+		struct template *t = template_new(encodings[k % 2], 12345, 25, full);
 		for (size_t i = 0; i < 3; i++) {
 			struct arena *arena = arena_new(65536);
 			size_t len;
 			template_patch(t, seqs[i], NOW - 1 + (int64_t)i);
 			const uint8_t *bytes = template_bytes(t, &len);
-			struct pack pack = decode(arena, encodings[k], bytes, len);
+			struct pack pack = decode(arena, encodings[k % 2], bytes, len);
 			assert_int_equal(pack.epoch, 12345);
 			assert_int_equal(pack.reading_count, 25);
 			for (int32_t r = 0; r < 25; r++) {
-				assert_int_equal(pack.readings[r].seq, seqs[i] + r);
-				assert_int_equal(pack.readings[r].ts, NOW - 1 + (int64_t)i + r * TEMPLATE_STEP_US);
-				assert_true(pack.readings[r].number[CH_TEMP] == (40 + (seqs[i] + r) % 10) / 10.0);
+				const struct reading *reading = &pack.readings[r];
+				assert_int_equal(reading->seq, seqs[i] + r);
+				assert_int_equal(reading->ts, NOW - 1 + (int64_t)i + r * TEMPLATE_STEP_US);
+				assert_true(reading->number[CH_TEMP] == (40 + (seqs[i] + r) % 10) / 10.0);
+				assert_true(!full ||
+					    (reading->number[CH_HUM] == 48.5 && reading->number[CH_BATT] == 87));
 			}
 			arena_free(&arena);
 		}

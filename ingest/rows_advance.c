@@ -22,8 +22,9 @@ static const struct {
 struct device {
 	int32_t id;
 	int64_t received_at;
-	const struct reading *newest;
-	const struct reading *latest[GROUPS]; /* the reading that the group's value is taken from */
+	const struct reading *newest, *oldest;
+	const struct reading *coldest, *warmest; /* of all probes */
+	const struct reading *latest[GROUPS];    /* the reading that the group's value is taken from */
 	bool has_clock;
 	int64_t clock, clock_at;
 };
@@ -90,6 +91,14 @@ static void note_reading(struct device *d, const struct reading *r)
 {
 	if (d->newest == NULL || r->ts > d->newest->ts)
 		d->newest = r;
+	if (d->oldest == NULL || r->ts < d->oldest->ts)
+		d->oldest = r;
+	if ((r->has & 1u << CH_TEMP) && !(r->flags & READING_SENSOR_FAULT)) {
+		if (d->coldest == NULL || r->number[CH_TEMP] < d->coldest->number[CH_TEMP])
+			d->coldest = r;
+		if (d->warmest == NULL || r->number[CH_TEMP] > d->warmest->number[CH_TEMP])
+			d->warmest = r;
+	}
 	for (enum group g = 0; g < GROUPS; g++) {
 		if (takes_part(r, g) && wins(r, d->latest[g], g))
 			d->latest[g] = r;
@@ -287,6 +296,26 @@ static void wish_params(struct pg_params *p, const struct advance *v, struct are
 	pg_params_array(p, &epoch);
 }
 
+/* What decides in the database whether a device has to be evaluated. */
+static void watch_params(struct pg_params *p, const struct advance *v, struct arena *arena)
+{
+	size_t n = v->device_count;
+	struct pg_array low = pg_array_new(arena, PG_FLOAT4, n, n * 4), high = pg_array_new(arena, PG_FLOAT4, n, n * 4);
+	struct pg_array oldest = pg_array_new(arena, PG_TIMESTAMPTZ, n, n * 8);
+	for (size_t i = 0; i < n; i++) {
+		const struct device *d = &v->devices[i];
+		rows_append_channel(&low, PG_FLOAT4, d->coldest, CH_TEMP);
+		rows_append_channel(&high, PG_FLOAT4, d->warmest, CH_TEMP);
+		if (d->oldest != NULL)
+			pg_array_time(&oldest, d->oldest->ts);
+		else
+			pg_array_null(&oldest);
+	}
+	pg_params_array_or_null(p, &low);
+	pg_params_array_or_null(p, &high);
+	pg_params_array_or_null(p, &oldest);
+}
+
 size_t rows_advance_params(struct pg_params *p, const struct rows *r, const struct batch *b, size_t from, size_t to,
 			   struct arena *arena)
 {
@@ -320,5 +349,6 @@ size_t rows_advance_params(struct pg_params *p, const struct rows *r, const stru
 	clock_params(p, &v, arena);
 	fact_params(p, &v, arena);
 	wish_params(p, &v, arena);
+	watch_params(p, &v, arena);
 	return v.device_count;
 }

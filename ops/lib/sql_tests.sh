@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The database's tests in a private cluster: pgTAP files (each in a transaction that is rolled back), migrations forth
-# and back in a second database, and the property test of telemetry.advance. Usage: sql_tests.sh FOLDER
+# and back in a second database, and the property tests of telemetry.advance and coldchain.evaluate, the latter with
+# COLDFLEET_CASES cases (default 1000). Usage: sql_tests.sh FOLDER
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
@@ -23,6 +24,12 @@ if timeout 200 /usr/bin/python3 -B "$ROOT/tests/sql/advance_property.py" "$COLDF
 	echo "ok - any order, duplication and batching of the same facts ends in the same state"
 else
 	echo "not ok - any order, duplication and batching of the same facts ends in the same state"
+	failed=1
+fi
+if timeout 400 /usr/bin/python3 -B "$ROOT/tests/sql/excursion_property.py" "$COLDFLEET_DB_OWNER" "${COLDFLEET_CASES:-1000}"; then
+	echo "ok - readings and assignments in any order end in the excursions that a naive reference finds"
+else
+	echo "not ok - readings and assignments in any order end in the excursions that a naive reference finds"
 	failed=1
 fi
 exit "$failed"

@@ -192,7 +192,8 @@ CREATE FUNCTION telemetry.advance(
 	position_ts timestamptz[], door_open boolean[], door_ts timestamptz[], tampered boolean[], tampered_ts timestamptz[],
 	mains_power boolean[], power_ts timestamptz[], clock_offset_s real[], clock_at timestamptz[],
 	q_device int[], q_epoch smallint[], q_first int[], q_last int[], q_lost boolean[],
-	a_device int[], a_epoch smallint[])
+	a_device int[], a_epoch smallint[],
+	lowest_c real[] DEFAULT NULL, highest_c real[] DEFAULT NULL, oldest_ts timestamptz[] DEFAULT NULL)
 RETURNS TABLE (receipt_device int, receipt_epoch smallint, through int, missing int[])
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -215,6 +216,8 @@ DECLARE
 	slow int[];
 	open_device int[];
 	open_epoch smallint[];
+	due int[];
+	due_since timestamptz[];
 BEGIN
 	IF (cardinality(q_device) > 0 AND (q_device <> advance.device_id OR true = ANY (q_lost)))
 			OR (cardinality(a_device) > 0 AND a_device <> advance.device_id) THEN
@@ -264,7 +267,11 @@ BEGIN
 			clock_offset_s = telemetry.later(d.clock_at, d.clock_offset_s, s.clock_at, s.clock_offset_s),
 			clock_at = greatest(s.clock_at, d.clock_at),
 			seq_high = CASE WHEN d.epoch = s.epoch AND s.gaps = 0 AND d.first - 1 <= s.seq_high
-				THEN greatest(s.seq_high, d.last) ELSE s.seq_high END
+				THEN greatest(s.seq_high, d.last) ELSE s.seq_high END,
+			-- A reading outside of the limits, or older than one that is here, of the time that is judged.
+			watch_all = CASE WHEN s.watch_low IS NULL THEN NULL WHEN s.watch_all THEN true
+				WHEN (d.lowest_c <= s.watch_low OR d.highest_c >= s.watch_high OR d.oldest_ts < s.reading_ts)
+					AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from THEN true END
 		FROM (SELECT unnest(advance.device_id) AS device_id,
 			unnest(advance.received_at) AS received_at,
 			unnest(advance.reading_ts) AS reading_ts,
@@ -289,14 +296,18 @@ BEGIN
 			unnest(advance.power_ts) AS power_ts,
 			unnest(advance.clock_offset_s) AS clock_offset_s,
 			unnest(advance.clock_at) AS clock_at,
-			unnest(f_epoch) AS epoch, unnest(f_first) AS first, unnest(f_last) AS last) AS d
+			unnest(f_epoch) AS epoch, unnest(f_first) AS first, unnest(f_last) AS last,
+			unnest(advance.lowest_c) AS lowest_c, unnest(advance.highest_c) AS highest_c,
+			unnest(advance.oldest_ts) AS oldest_ts) AS d
 		WHERE s.device_id = d.device_id
 		-- Of the row as it is now: had the range been taken, this would still hold; had it not, it would still not.
 		RETURNING s.device_id, s.epoch, s.seq_high, s.gaps,
-			d.first IS NOT NULL AND NOT (d.epoch = s.epoch AND s.gaps = 0 AND d.first - 1 <= s.seq_high) AS slow)
+			d.first IS NOT NULL AND NOT (d.epoch = s.epoch AND s.gaps = 0 AND d.first - 1 <= s.seq_high) AS slow,
+			d.oldest_ts, s.watch_all AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from AS due)
 	SELECT array_agg(n.device_id), array_agg(n.epoch), array_agg(n.seq_high),
-		array_agg(n.gaps = 0 AND NOT n.slow), array_agg(n.device_id) FILTER (WHERE n.slow)
-	INTO s_device, s_epoch, s_high, s_settled, slow
+		array_agg(n.gaps = 0 AND NOT n.slow), array_agg(n.device_id) FILTER (WHERE n.slow),
+		array_agg(n.device_id) FILTER (WHERE n.due), array_agg(n.oldest_ts) FILTER (WHERE n.due)
+	INTO s_device, s_epoch, s_high, s_settled, slow, due, due_since
 	FROM state AS n;
 
 	-- Devices have their row from registration on. Should one lack it, it is made, and all is done again: that is harmless.
@@ -309,8 +320,11 @@ BEGIN
 			advance.latitude, advance.longitude, advance.altitude_m, advance.accuracy_m, advance.position_ts,
 			advance.door_open, advance.door_ts, advance.tampered, advance.tampered_ts,
 			advance.mains_power, advance.power_ts, advance.clock_offset_s, advance.clock_at,
-			q_device, q_epoch, q_first, q_last, q_lost, a_device, a_epoch);
+			q_device, q_epoch, q_first, q_last, q_lost, a_device, a_epoch, lowest_c, highest_c, oldest_ts);
 		RETURN;
+	END IF;
+	IF due IS NOT NULL THEN
+		INSERT INTO coldchain.due (device_id, since) SELECT unnest(due), unnest(due_since);
 	END IF;
 
 	IF slow IS NOT NULL THEN
@@ -339,8 +353,9 @@ COMMENT ON FUNCTION telemetry.advance(
 	int[], timestamptz[], timestamptz[], real[], timestamptz[], real[], timestamptz[], real[], timestamptz[], real[],
 	timestamptz[], double precision[], double precision[], real[], real[], timestamptz[], boolean[], timestamptz[],
 	boolean[], timestamptz[], boolean[], timestamptz[], real[], timestamptz[], int[], smallint[], int[], int[], boolean[],
-	int[], smallint[]) IS
-	'Brings the latest state of devices up to a batch, accounts for its sample numbers and returns the receipts to be sent. '
+	int[], smallint[], real[], real[], timestamptz[]) IS
+	'Brings the latest state of devices up to a batch, accounts for its sample numbers and returns the receipts to be sent; marks devices '
+	'whose readings have to be evaluated. '
 	'See the statement ingest_advance for the arrays.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA telemetry FROM PUBLIC;
@@ -348,6 +363,6 @@ GRANT EXECUTE ON FUNCTION telemetry.advance(
 	int[], timestamptz[], timestamptz[], real[], timestamptz[], real[], timestamptz[], real[], timestamptz[], real[],
 	timestamptz[], double precision[], double precision[], real[], real[], timestamptz[], boolean[], timestamptz[],
 	boolean[], timestamptz[], boolean[], timestamptz[], real[], timestamptz[], int[], smallint[], int[], int[], boolean[],
-	int[], smallint[]) TO coldfleet_ingest;
+	int[], smallint[], real[], real[], timestamptz[]) TO coldfleet_ingest;
 
 COMMIT;

@@ -448,15 +448,13 @@ COMMENT ON COLUMN coldchain.exposure.algorithm IS 'Version of the algorithm, col
 CREATE TABLE coldchain.due (
 	due_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	device_id int NOT NULL,
-	since timestamptz NOT NULL,
-	late boolean NOT NULL
+	since timestamptz NOT NULL
 );
 CREATE INDEX due_device ON coldchain.due (device_id);
 COMMENT ON TABLE coldchain.due IS 'Devices to be evaluated, rows added in the transaction that gives the reason and taken away by coldchain.evaluate().';
 COMMENT ON COLUMN coldchain.due.due_id IS 'Number of the row.';
 COMMENT ON COLUMN coldchain.due.device_id IS 'The device.';
 COMMENT ON COLUMN coldchain.due.since IS 'From this measurement time on something may be different; -infinity: everything may.';
-COMMENT ON COLUMN coldchain.due.late IS 'True: the reason came late: readings after newer ones, or a corrected assignment.';
 
 -- ---- rules ----
 
@@ -611,7 +609,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	UPDATE coldchain.assignment AS a SET judged = coldchain.judged(a.during, a.shipment_id)
-	FROM (SELECT b.assignment_id FROM coldchain.assignment AS b WHERE b.shipment_id = new.shipment_id ORDER BY b.device_id FOR UPDATE) AS b
+	FROM (SELECT b.assignment_id FROM coldchain.assignment AS b WHERE b.shipment_id = new.shipment_id ORDER BY b.device_id FOR NO KEY UPDATE) AS b
 	WHERE a.assignment_id = b.assignment_id AND a.judged <> coldchain.judged(a.during, a.shipment_id);
 	RETURN NULL;
 END

@@ -331,7 +331,12 @@ CREATE TABLE telemetry.device_state (
 	clock_offset_s real,
 	door_open boolean,
 	tampered boolean,
-	mains_power boolean
+	mains_power boolean,
+	watch_low real,
+	watch_high real,
+	watch_from timestamptz,
+	watch_to timestamptz,
+	watch_all boolean
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE telemetry.device_state IS
 	'The latest of each channel of a device, one row a device. A value is kept with the time at which it was measured; the newer one '
@@ -365,6 +370,13 @@ COMMENT ON COLUMN telemetry.device_state.clock_offset_s IS 'The device''s clock 
 COMMENT ON COLUMN telemetry.device_state.door_open IS 'True: the door or lid was open.';
 COMMENT ON COLUMN telemetry.device_state.tampered IS 'True: the device saw tampering.';
 COMMENT ON COLUMN telemetry.device_state.mains_power IS 'True: external power was present.';
+COMMENT ON COLUMN telemetry.device_state.watch_low IS
+	'A temperature of this or less is to be evaluated (coldchain.evaluate), degrees Celsius; NULL: the device watches nothing.';
+COMMENT ON COLUMN telemetry.device_state.watch_high IS 'A temperature of this or more is to be evaluated, degrees Celsius.';
+COMMENT ON COLUMN telemetry.device_state.watch_from IS 'From when on its readings are judged, in measurement time.';
+COMMENT ON COLUMN telemetry.device_state.watch_to IS 'Until when, in measurement time.';
+COMMENT ON COLUMN telemetry.device_state.watch_all IS
+	'True: any reading is to be evaluated, for an excursion is open or an evaluation is due.';
 
 CREATE FUNCTION telemetry.device_registered() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER

@@ -13,6 +13,8 @@
 --   $25 device_id  $26 epoch (0 or more)  $27 first  $28 last  $29 true: the device declared them lost (NULL: none are)
 -- Receipts asked for, of devices in $1; fastest when $30 equals $1:
 --   $30 device_id  $31 epoch, NULL: the device's latest one (its pack carried no seq)
+-- What readings are to be evaluated by, one element a device as in $1:
+--   $32 lowest and $33 highest temperature of all probes, faults left out (NULL: none)  $34 ts of the oldest reading
 -- Rows: device_id int4, epoch int2, through int4 (-1: no number is accounted for), missing int4[] flat from, to, from,
 -- to... at most 32 pairs; for what was asked and, unasked, for each device and epoch with a newly opened hole.
 SELECT receipt_device AS device_id, receipt_epoch AS epoch, through, missing
@@ -23,4 +25,4 @@ FROM telemetry.advance($1::int4[], $2::timestamptz[], $3::timestamptz[],
 	$17::bool[], $18::timestamptz[], $19::bool[], $20::timestamptz[], $21::bool[], $22::timestamptz[],
 	$23::float4[], $24::timestamptz[],
 	$25::int4[], $26::int2[], $27::int4[], $28::int4[], $29::bool[],
-	$30::int4[], $31::int2[])
+	$30::int4[], $31::int2[], $32::float4[], $33::float4[], $34::timestamptz[])

@@ -6,7 +6,7 @@ DROP FUNCTION telemetry.advance(
 	int[], timestamptz[], timestamptz[], real[], timestamptz[], real[], timestamptz[], real[], timestamptz[], real[],
 	timestamptz[], double precision[], double precision[], real[], real[], timestamptz[], boolean[], timestamptz[],
 	boolean[], timestamptz[], boolean[], timestamptz[], real[], timestamptz[], int[], smallint[], int[], int[], boolean[],
-	int[], smallint[]);
+	int[], smallint[], real[], real[], timestamptz[]);
 DROP FUNCTION telemetry.position_wins(timestamptz, double precision, double precision, real, real, timestamptz,
 				      double precision, double precision, real, real);
 DROP FUNCTION telemetry.later(timestamptz, anyelement, timestamptz, anyelement);

@@ -146,7 +146,7 @@ static size_t advance(void)
 {
 	rows_collect(&rows, &b, 0, b.count, b.arena);
 	size_t n = rows_advance_params(&p, &rows, &b, 0, b.count, b.arena);
-	assert_int_equal(p.count, n > 0 ? 31 : 0);
+	assert_int_equal(p.count, n > 0 ? 34 : 0);
 	return n;
 }
 
@@ -274,6 +274,17 @@ static void test_a_fault_and_another_probe_are_not_shown_as_the_temperature(void
 	is(3, "120s,0s");
 	is(4, "4,null");
 	is(5, "0s,null");
+}
+
+static void test_what_is_judged_is_told_of_all_probes_without_faults(void **state)
+{
+	(void)state;
+	add("a", 0, TEMP(60, 999) "," TEMP(90, 4) "," ONE("p1/temp", 120, -20));
+	add("b", 0, TEMP(30, -999));
+	advance();
+	is(32, "-20,null");
+	is(33, "4,null");
+	is(34, "60s,30s");
 }
 
 static void position(int second, const char *lat_lon_alt_acc)
@@ -454,6 +465,7 @@ int main(void)
 		T(test_the_newest_value_wins_whatever_the_order),
 		T(test_of_two_values_of_one_moment_the_greater_wins),
 		T(test_a_fault_and_another_probe_are_not_shown_as_the_temperature),
+		T(test_what_is_judged_is_told_of_all_probes_without_faults),
 		T(test_of_two_positions_of_one_moment_the_same_wins_in_any_order),
 		T(test_the_newest_clock_is_taken_and_of_two_at_once_the_greater),
 		T(test_touching_and_overlapping_facts_are_joined),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Take, store, tell the outcome, and again while there are any. What is lost on the way is offered again after a
- * minute; storing twice is storing once. */
+ * Take, look up devices that nobody knew, store, tell the outcome, and again while there are any. What is lost on the
+ * way is offered again after a minute; storing twice is storing once. */
 #include "ingest/replay.h"
 
 #include <stdio.h>
@@ -17,13 +17,13 @@
 #define LOOK_EVERY 60
 #define TAKE_MAX   64 /* of ingest_replay_take */
 
-enum replay_state { REPLAY_IDLE, REPLAY_TAKING, REPLAY_STORING, REPLAY_TELLING };
+enum replay_state { REPLAY_IDLE, REPLAY_TAKING, REPLAY_RESOLVING, REPLAY_STORING, REPLAY_TELLING };
 
 struct replay {
 	struct db *db;
 	struct store *store;
 	const struct ingest_config *config;
-	const struct directory *directory;
+	struct directory *directory;
 	struct event *timer;
 	enum replay_state state;
 	bool store_up, again;
@@ -123,6 +123,30 @@ static void on_rows(struct db *db, const PGresult *res, void *arg)
 		take_row(r, res, i);
 }
 
+static void store(struct replay *r)
+{
+	if (!r->store_up) {
+		give_up(r);
+		return;
+	}
+	r->state = REPLAY_STORING;
+	store_batch(r->store, &r->batch, on_stored);
+}
+
+/* Devices registered before their message was replayed are known from here on. */
+static void on_resolved(bool ok, void *arg)
+{
+	struct replay *r = arg;
+	if (r->state != REPLAY_RESOLVING)
+		return;
+	if (!ok) {
+		give_up(r);
+		return;
+	}
+	batch_resolve(&r->batch, directory_devices(r->directory));
+	store(r);
+}
+
 static void on_taken(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
 	struct replay *r = arg;
@@ -135,9 +159,11 @@ static void on_taken(struct db *db, bool ok, const char *sqlstate, const struct 
 			look(r);
 		return;
 	}
-	r->state = REPLAY_STORING;
-	batch_resolve(&r->batch, directory_devices(r->directory));
-	store_batch(r->store, &r->batch, on_stored);
+	r->state = REPLAY_RESOLVING;
+	if (r->batch.unresolved > 0)
+		directory_refresh(r->directory, on_resolved, r);
+	else
+		store(r);
 }
 
 static void look(struct replay *r)
@@ -166,8 +192,8 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 
 /* ---- beginning and end ---- */
 
-struct replay *replay_new(struct event_base *base, const struct ingest_config *config,
-			  const struct directory *directory, struct metrics *metrics)
+struct replay *replay_new(struct event_base *base, const struct ingest_config *config, struct directory *directory,
+			  struct metrics *metrics)
 {
 	struct replay *r = calloc(1, sizeof(*r));
 	if (r == NULL || (r->timer = event_new(base, -1, EV_PERSIST, on_timer, r)) == NULL)

@@ -16,7 +16,7 @@ struct replay;
 
 /* All are borrowed. */
 struct replay *replay_new(struct event_base *base, const struct ingest_config *config,
-			  const struct directory *directory, struct metrics *metrics);
+			  struct directory *directory, struct metrics *metrics);
 void replay_free(struct replay **r);
 void replay_start(struct replay *r);
 

@@ -365,6 +365,14 @@ def stalled(port, secret, query=""):
     return s
 
 
+def admitted(s):
+    """Such a socket whose answer has begun; of that it reads the first bytes."""
+    s.settimeout(20 * PATIENCE)
+    head = s.recv(64)
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    return s
+
+
 def flood(stack, serial, count):
     stack.sql("SELECT count(fleet.announce('config', device_id, jsonb_build_object('n', n, 'fill', repeat('x', 1000)))) "
               "FROM fleet.device, generate_series(1, %s) AS n WHERE serial = %s", [count, serial])
@@ -372,7 +380,7 @@ def flood(stack, serial, count):
 
 def test_slow_reader_is_cut_off_and_one_that_reads_gets_everything(api, stack):
     server, serial = api(stream_buffer="2MiB"), device(stack)  # more than one flood, less than all that come
-    slow = stalled(server.port, server.token)
+    slow = admitted(stalled(server.port, server.token))
     with slow, Stream(server.port, server.token, device=serial, type="config") as stream:
         wait_for(lambda: server.metric("coldfleet_api_stream_readers") == 2, 20, "both to listen")
         got = []
@@ -380,7 +388,8 @@ def test_slow_reader_is_cut_off_and_one_that_reads_gets_everything(api, stack):
             flood(stack, serial, 1000)
             got += [stream.read().body["n"] for _ in range(1000)]
         assert got == list(range(1, 1001)) * 8
-        wait_for(lambda: server.metric("coldfleet_api_stream_cut_total") == 1, 20, "the slow one to be cut off")
+        wait_for(lambda: server.metric("coldfleet_api_stream_cut_total"), 20, "the slow one to be cut off")
+        assert server.metric("coldfleet_api_stream_cut_total") == 1
         assert server.metric("coldfleet_api_stream_readers") == 1
         rss = server.rss_mib()
         print(f"rss_mib={rss:.0f}")
@@ -388,7 +397,7 @@ def test_slow_reader_is_cut_off_and_one_that_reads_gets_everything(api, stack):
 
 def test_reader_that_takes_nothing_is_cut_off_in_time_though_little_waits(api, stack):
     server, serial = api(idle_timeout="1s", stream_heartbeat="200ms", stream_buffer="32MiB"), device(stack)
-    with stalled(server.port, server.token):
+    with admitted(stalled(server.port, server.token)):
         wait_for(lambda: server.metric("coldfleet_api_stream_readers") == 1, 20, "it to listen")
         flood(stack, serial, 3000)
         wait_for(lambda: server.metric("coldfleet_api_stream_readers") == 0, 20, "it to be cut off")

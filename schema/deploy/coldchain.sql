@@ -294,7 +294,7 @@ CREATE TABLE coldchain.assignment_version (
 	profile_version_id int NOT NULL,
 	role text NOT NULL,
 	sample_interval_s int NOT NULL,
-	at timestamptz NOT NULL DEFAULT now(),
+	at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	actor text NOT NULL DEFAULT coalesce(fleet.setting('actor'), session_user),
 	reason text DEFAULT fleet.setting('reason'),
 	PRIMARY KEY (assignment_id, version)

@@ -247,18 +247,18 @@ CREATE FUNCTION coldchain.found_late(assignment_id int, started_at timestamptz, 
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT alarm_at IS NOT NULL AND (
-		alarm_at < (SELECT max(v.at) FROM coldchain.assignment_version AS v WHERE v.assignment_id = found_late.assignment_id)
-		OR EXISTS (
-			SELECT FROM coldchain.assignment AS a
-			CROSS JOIN LATERAL (SELECT max(r.received_at) AS received_at FROM telemetry.reading AS r
-				WHERE r.device_id = a.device_id AND r.probe = a.probe AND r.ts >= found_late.started_at AND r.ts <= found_late.alarm_at
-			) AS shown
-			JOIN telemetry.reading AS r ON r.device_id = a.device_id AND r.ts > found_late.alarm_at AND r.received_at < shown.received_at
-			WHERE a.assignment_id = found_late.assignment_id))
+	SELECT alarm_at IS NOT NULL AND EXISTS (
+		SELECT FROM coldchain.assignment AS a
+		CROSS JOIN LATERAL (SELECT max(r.received_at) AS received_at FROM telemetry.reading AS r
+			WHERE r.device_id = a.device_id AND r.probe = a.probe AND r.ts >= found_late.started_at AND r.ts <= found_late.alarm_at
+		) AS shown
+		WHERE a.assignment_id = found_late.assignment_id AND (
+			shown.received_at < (SELECT max(v.at) FROM coldchain.assignment_version AS v WHERE v.assignment_id = a.assignment_id)
+			OR EXISTS (SELECT FROM telemetry.reading AS r WHERE r.device_id = a.device_id AND r.ts > found_late.alarm_at
+				AND r.received_at < shown.received_at)))
 $$;
 COMMENT ON FUNCTION coldchain.found_late(int, timestamptz, timestamptz) IS
-	'Was an alarm found late: by readings that arrived after newer ones of the device, or by an assignment made after the alarm?';
+	'Was an alarm found late: by readings that arrived after newer ones of the device, or by an assignment made after they had?';
 
 CREATE FUNCTION coldchain.expose(lots int[]) RETURNS void
 LANGUAGE plpgsql

@@ -1,0 +1,213 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Figures of assignments, lots and any interval, computed from readings when they are asked for: time in range, out of range and
+-- unobserved for each band, what is left of the allowed duration, the worst that unobserved time may hide, and lowest, highest,
+-- mean and mean kinetic temperature. How time is told from samples is said in coldchain_engine. All of it runs as whoever asks.
+BEGIN;
+
+SET LOCAL ROLE coldfleet_owner;
+
+CREATE FUNCTION coldchain.kinetic_c(mean_factor double precision, dh_kj_mol double precision, r_j_mol_k double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN mean_factor > 0 THEN dh_kj_mol * 1000 / r_j_mol_k / -ln(mean_factor) - 273.15 END;
+COMMENT ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision) IS
+	'Mean kinetic temperature, degrees Celsius, from the mean over time of exp(-activation energy / (gas constant * kelvin)).';
+
+CREATE FUNCTION coldchain.mkt_c(temperatures_c double precision[], weights double precision[] DEFAULT NULL,
+	dh_kj_mol double precision DEFAULT 83.144, r_j_mol_k double precision DEFAULT 8.3144) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coldchain.kinetic_c(sum(coalesce(w, 1) * exp(-dh_kj_mol * 1000 / r_j_mol_k / (t + 273.15))) / nullif(sum(coalesce(w, 1)), 0),
+		dh_kj_mol, r_j_mol_k)
+	FROM unnest(temperatures_c, weights) AS s (t, w) WHERE t IS NOT NULL
+$$;
+COMMENT ON FUNCTION coldchain.mkt_c(double precision[], double precision[], double precision, double precision) IS
+	'Mean kinetic temperature of samples with the time that each stands for (NULL: the same), degrees Celsius. Activation energy in kJ/mol '
+	'and gas constant in J/(mol K), by default 83.144 and 8.3144, whose ratio is 10,000 K; some devices use 83.0.';
+
+-- One row a sample that stands for time in what is asked, or is in it.
+CREATE FUNCTION coldchain.pieces(assignment_ids int[], from_at timestamptz, to_at timestamptz)
+RETURNS TABLE (assignment_id int, ts timestamptz, temperature_c real, starts timestamptz, ends timestamptz, asked tstzrange)
+LANGUAGE sql STABLE ROWS 10000
+AS $$
+	SELECT a.assignment_id, s.ts, s.temperature_c, greatest(s.ts, lower(w.asked)) AS starts,
+		greatest(greatest(s.ts, lower(w.asked)), least(h.held_to, coalesce(upper(w.asked), 'infinity'))) AS ends, w.asked
+	FROM coldchain.assignment AS a
+	CROSS JOIN LATERAL (SELECT a.judged * tstzrange(from_at, to_at) AS asked,
+		a.judged * tstzrange(from_at - a.sample_interval_s * interval '2.1 seconds', to_at + a.sample_interval_s * interval '2.1 seconds')
+			AS around) AS w
+	CROSS JOIN LATERAL coldchain.samples(a.device_id, a.probe, w.around, '-infinity') AS s
+	CROSS JOIN LATERAL (SELECT coldchain.held_to(s.ts, s.next_at, w.around, a.sample_interval_s) AS held_to) AS h
+	WHERE a.assignment_id = ANY (assignment_ids) AND NOT isempty(w.asked) AND s.ts < coalesce(upper(w.asked), 'infinity')
+		AND (s.ts >= lower(w.asked) OR h.held_to > lower(w.asked))
+$$;
+COMMENT ON FUNCTION coldchain.pieces(int[], timestamptz, timestamptz) IS
+	'The samples of assignments with the times that they stand for, from starts to ends, within asked: what is judged of the interval (NULL: '
+	'no limit).';
+
+CREATE FUNCTION coldchain.figures(assignment_ids int[], from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL,
+	min_coverage double precision DEFAULT 0.9, dh_kj_mol double precision DEFAULT 83.144, r_j_mol_k double precision DEFAULT 8.3144)
+RETURNS TABLE (assignment_id int, from_time timestamptz, to_time timestamptz, observed_s double precision, unobserved_s double precision,
+	coverage double precision, samples bigint, gaps bigint, first_at timestamptz, last_at timestamptz, min_c real, max_c real,
+	mean_c double precision, mkt_c double precision, mkt_missing text, mkt_dh_kj_mol double precision, mkt_r_j_mol_k double precision,
+	algorithm int)
+LANGUAGE sql STABLE ROWS 10
+AS $$
+	SELECT f.assignment_id, lower(f.asked), f.until, f.observed_s, f.total_s - f.observed_s, f.observed_s / nullif(f.total_s, 0), f.samples,
+		f.gaps, f.first_at, f.last_at, f.min_c, f.max_c, f.weighted / nullif(f.observed_s, 0),
+		CASE WHEN m.missing IS NULL THEN coldchain.kinetic_c(f.factor / nullif(f.observed_s, 0), figures.dh_kj_mol, figures.r_j_mol_k) END,
+		m.missing, figures.dh_kj_mol, figures.r_j_mol_k, coldchain.algorithm()
+	FROM (
+		SELECT g.assignment_id, g.asked, coalesce(upper(g.asked), g.last_at) AS until, coalesce(g.observed_s, 0) AS observed_s,
+			extract(epoch FROM coalesce(upper(g.asked), g.last_at) - lower(g.asked))::double precision AS total_s,
+			g.samples, g.gaps, g.first_at, g.last_at, g.min_c, g.max_c, g.weighted, g.factor
+		FROM (
+			SELECT p.assignment_id, p.asked, sum(p.lasts) AS observed_s, count(*) FILTER (WHERE p.ts >= lower(p.asked)) AS samples,
+				count(*) FILTER (WHERE p.after > p.ends OR p.after IS NULL AND upper(p.asked) > p.ends)
+					+ (min(p.starts) > lower(p.asked))::int AS gaps,
+				min(p.ts) FILTER (WHERE p.ts >= lower(p.asked)) AS first_at, max(p.ts) AS last_at,
+				min(p.temperature_c) AS min_c, max(p.temperature_c) AS max_c, sum(p.temperature_c * p.lasts) AS weighted,
+				sum(p.lasts * exp(-figures.dh_kj_mol * 1000 / figures.r_j_mol_k / (p.temperature_c + 273.15))) AS factor
+			FROM (SELECT q.*, extract(epoch FROM q.ends - q.starts)::double precision AS lasts,
+					lead(q.starts) OVER (PARTITION BY q.assignment_id ORDER BY q.ts) AS after
+			      FROM coldchain.pieces(figures.assignment_ids, figures.from_at, figures.to_at) AS q ORDER BY q.assignment_id, q.ts) AS p
+			GROUP BY p.assignment_id, p.asked) AS g) AS f
+	JOIN coldchain.assignment AS a USING (assignment_id)
+	JOIN coldchain.lot AS l USING (lot_id)
+	JOIN coldchain.product AS r USING (product_id)
+	CROSS JOIN LATERAL (SELECT CASE WHEN r.frozen THEN 'frozen' WHEN coalesce(f.observed_s / nullif(f.total_s, 0), 0) < figures.min_coverage
+		THEN 'coverage' END AS missing) AS m
+$$;
+COMMENT ON FUNCTION coldchain.figures(int[], timestamptz, timestamptz, double precision, double precision, double precision) IS
+	'Figures of each of these assignments over what is judged of an interval of measurement time (NULL: all of it), one row each; none: no '
+	'sample. from_time and to_time: the time that they are about (without end: to its last sample); observed_s and unobserved_s; coverage, '
+	'observed of all; samples; gaps, how many times it was unobserved; first_at, last_at; min_c, max_c; mean_c over time; mkt_c, mean kinetic '
+	'temperature over observed time with the constants used, NULL with a reason in mkt_missing: coverage below min_coverage, or a frozen product.';
+
+CREATE FUNCTION coldchain.band_figures(assignment_ids int[], from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL)
+RETURNS TABLE (assignment_id int, band_id int, band_code text, counting text, allowed_s int, in_range_s double precision, out_s double precision,
+	unobserved_s double precision, longest_s double precision, remaining_s double precision, worst_out_s double precision,
+	worst_longest_s double precision, worst_remaining_s double precision, algorithm int)
+LANGUAGE sql STABLE ROWS 30
+AS $$
+	WITH piece AS MATERIALIZED (
+		SELECT p.assignment_id, p.ts, p.temperature_c, p.starts, p.ends, p.asked, extract(epoch FROM p.ends - p.starts)::double precision AS lasts,
+			a.profile_version_id
+		FROM coldchain.pieces(band_figures.assignment_ids, band_figures.from_at, band_figures.to_at) AS p
+		JOIN coldchain.assignment AS a USING (assignment_id)
+	), whole AS (
+		SELECT p.assignment_id, p.profile_version_id, lower(p.asked) AS starts, coalesce(upper(p.asked), max(p.ts)) AS ends, sum(p.lasts) AS observed_s
+		FROM piece AS p GROUP BY p.assignment_id, p.profile_version_id, p.asked
+	), hit AS (
+		SELECT p.assignment_id, b.band_id, p.ts, p.starts, p.ends, p.lasts,
+			coldchain.in_band(p.temperature_c, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive) AS hit
+		FROM piece AS p JOIN coldchain.band AS b USING (profile_version_id)
+	), out AS (
+		SELECT s.assignment_id, s.band_id, sum(s.out_s) AS out_s, max(s.out_s) AS longest_s
+		FROM (SELECT h.assignment_id, h.band_id, sum(h.lasts) AS out_s
+		      FROM (SELECT i.*, count(*) FILTER (WHERE NOT i.hit) OVER (PARTITION BY i.assignment_id, i.band_id ORDER BY i.ts) AS stay
+			    FROM hit AS i) AS h
+		      WHERE h.hit GROUP BY h.assignment_id, h.band_id, h.stay) AS s
+		GROUP BY s.assignment_id, s.band_id
+	), good AS ( -- between two samples out of the band all may have been in it
+		SELECT h.assignment_id, h.band_id, h.starts, h.ends,
+			lag(h.ends) OVER (PARTITION BY h.assignment_id, h.band_id ORDER BY h.ts) AS before
+		FROM hit AS h WHERE NOT h.hit
+	), worst AS (
+		SELECT w.assignment_id, b.band_id, greatest(0, extract(epoch FROM coalesce(
+			greatest(max(g.starts - coalesce(g.before, w.starts)), w.ends - max(g.ends)), w.ends - w.starts)))::double precision AS worst_longest_s
+		FROM whole AS w JOIN coldchain.band AS b USING (profile_version_id)
+		LEFT JOIN good AS g ON g.assignment_id = w.assignment_id AND g.band_id = b.band_id
+		GROUP BY w.assignment_id, b.band_id, w.starts, w.ends
+	)
+	SELECT w.assignment_id, b.band_id, b.code, b.counting, b.allowed_s, w.observed_s - f.out_s, f.out_s, f.unobserved_s, f.longest_s,
+		greatest(0, b.allowed_s - CASE b.counting WHEN 'single' THEN f.longest_s ELSE f.out_s END),
+		f.out_s + f.unobserved_s, x.worst_longest_s,
+		greatest(0, b.allowed_s - CASE b.counting WHEN 'single' THEN x.worst_longest_s ELSE f.out_s + f.unobserved_s END),
+		coldchain.algorithm()
+	FROM whole AS w JOIN coldchain.band AS b USING (profile_version_id)
+	JOIN worst AS x ON x.assignment_id = w.assignment_id AND x.band_id = b.band_id
+	LEFT JOIN out AS o ON o.assignment_id = w.assignment_id AND o.band_id = b.band_id
+	CROSS JOIN LATERAL (SELECT coalesce(o.out_s, 0) AS out_s, coalesce(o.longest_s, 0) AS longest_s,
+		extract(epoch FROM w.ends - w.starts)::double precision - w.observed_s AS unobserved_s) AS f
+$$;
+COMMENT ON FUNCTION coldchain.band_figures(int[], timestamptz, timestamptz) IS
+	'For each band of each of these assignments, over what is judged of an interval of measurement time (NULL: all of it): in_range_s, out_s '
+	'(within the band) and unobserved_s add up to the whole; longest_s, the longest observed stay; remaining_s, what is left of allowed_s: of '
+	'a cumulative band as far as this assignment goes, see coldchain.lot_figures. worst_: the same had all unobserved time been in the band.';
+
+CREATE FUNCTION coldchain.lot_figures(lot_id int)
+RETURNS TABLE (band_code text, counting text, allowed_s int, irreversible boolean, out_s double precision, longest_s double precision,
+	remaining_s double precision, unobserved_s double precision, worst_remaining_s double precision, alarm_at timestamptz,
+	excursions int, algorithm int)
+LANGUAGE sql STABLE ROWS 5
+AS $$
+	WITH its AS MATERIALIZED (
+		SELECT a.assignment_id, a.judged, a.profile_version_id FROM coldchain.assignment AS a
+		WHERE a.lot_id = lot_figures.lot_id AND a.role = 'product' AND NOT isempty(a.judged)
+	), piece AS MATERIALIZED (
+		SELECT p.ts, p.starts, p.ends, p.asked
+		FROM coldchain.pieces(ARRAY(SELECT i.assignment_id FROM its AS i), NULL, NULL) AS p
+	), seen AS (
+		SELECT coldchain.length_s(
+			coalesce((SELECT range_agg(tstzrange(lower(t.asked), coalesce(upper(t.asked), t.last_at))) FROM (
+				SELECT p.asked, max(p.ts) AS last_at FROM piece AS p GROUP BY p.asked) AS t), '{}')
+			- coalesce((SELECT range_agg(tstzrange(p.starts, p.ends)) FROM piece AS p WHERE p.ends > p.starts), '{}')) AS unobserved_s
+	), band AS (
+		SELECT b.code, min(b.counting) AS counting, min(b.allowed_s) AS allowed_s, bool_or(b.irreversible) AS irreversible
+		FROM its AS i JOIN coldchain.band AS b USING (profile_version_id) GROUP BY b.code
+	)
+	SELECT b.code, b.counting, b.allowed_s, b.irreversible, coalesce(x.out_s, 0), coalesce(x.longest_s, 0),
+		greatest(0, b.allowed_s - CASE b.counting WHEN 'single' THEN coalesce(x.longest_s, 0) ELSE coalesce(x.out_s, 0) END),
+		s.unobserved_s,
+		greatest(0, b.allowed_s - s.unobserved_s - CASE b.counting WHEN 'single' THEN coalesce(x.longest_s, 0) ELSE coalesce(x.out_s, 0) END),
+		x.alarm_at, coalesce(x.excursions, 0), coldchain.algorithm()
+	FROM band AS b CROSS JOIN seen AS s
+	LEFT JOIN coldchain.exposure AS x ON x.lot_id = lot_figures.lot_id AND x.band_code = b.code
+	ORDER BY b.code
+$$;
+COMMENT ON FUNCTION coldchain.lot_figures(int) IS
+	'The stability budget of a lot over all shipments, legs and devices, one row a band of the profile versions that it was judged by: time '
+	'in the band, the longest stay, what is left of the allowed duration, time that no probe observed while it was judged, and what would be '
+	'left had it all been in the band (of a single band: in one stay). alarm_at: when nothing was left.';
+
+CREATE VIEW coldchain.total WITH (security_invoker = true) AS
+SELECT a.shipment_id, a.lot_id, a.device_id, a.probe, f.assignment_id, f.band_id, f.band_code, f.counting, f.allowed_s, f.in_range_s, f.out_s,
+	f.unobserved_s, f.longest_s, f.remaining_s, f.worst_out_s, f.worst_longest_s, f.worst_remaining_s, f.algorithm
+FROM coldchain.assignment AS a CROSS JOIN LATERAL coldchain.band_figures(ARRAY[a.assignment_id]) AS f
+WHERE a.role = 'product';
+COMMENT ON VIEW coldchain.total IS
+	'coldchain.band_figures() of every assignment to a product, over all that is judged of it. Computed from readings when asked: ask for a '
+	'shipment, lot, device or assignment.';
+COMMENT ON COLUMN coldchain.total.shipment_id IS 'The shipment.';
+COMMENT ON COLUMN coldchain.total.lot_id IS 'The lot.';
+COMMENT ON COLUMN coldchain.total.device_id IS 'The device.';
+COMMENT ON COLUMN coldchain.total.probe IS 'The probe.';
+COMMENT ON COLUMN coldchain.total.assignment_id IS 'The assignment.';
+COMMENT ON COLUMN coldchain.total.band_id IS 'The band.';
+COMMENT ON COLUMN coldchain.total.band_code IS 'Its code.';
+COMMENT ON COLUMN coldchain.total.counting IS 'single or cumulative.';
+COMMENT ON COLUMN coldchain.total.allowed_s IS 'The allowed duration, seconds.';
+COMMENT ON COLUMN coldchain.total.in_range_s IS 'Observed time outside of the band, seconds.';
+COMMENT ON COLUMN coldchain.total.out_s IS 'Observed time in the band, seconds.';
+COMMENT ON COLUMN coldchain.total.unobserved_s IS 'Time that no sample stands for, seconds.';
+COMMENT ON COLUMN coldchain.total.longest_s IS 'The longest observed stay in the band, seconds.';
+COMMENT ON COLUMN coldchain.total.remaining_s IS 'What is left of the allowed duration as far as this assignment goes, seconds.';
+COMMENT ON COLUMN coldchain.total.worst_out_s IS 'out_s, had all unobserved time been in the band.';
+COMMENT ON COLUMN coldchain.total.worst_longest_s IS 'longest_s, had all unobserved time been in the band.';
+COMMENT ON COLUMN coldchain.total.worst_remaining_s IS 'remaining_s, had all unobserved time been in the band.';
+COMMENT ON COLUMN coldchain.total.algorithm IS 'Version of the algorithm, coldchain.algorithm().';
+
+REVOKE ALL ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision),
+	coldchain.mkt_c(double precision[], double precision[], double precision, double precision),
+	coldchain.pieces(int[], timestamptz, timestamptz),
+	coldchain.figures(int[], timestamptz, timestamptz, double precision, double precision, double precision),
+	coldchain.band_figures(int[], timestamptz, timestamptz), coldchain.lot_figures(int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision),
+	coldchain.mkt_c(double precision[], double precision[], double precision, double precision),
+	coldchain.pieces(int[], timestamptz, timestamptz),
+	coldchain.figures(int[], timestamptz, timestamptz, double precision, double precision, double precision),
+	coldchain.band_figures(int[], timestamptz, timestamptz), coldchain.lot_figures(int) TO coldfleet_api_definer, coldfleet_analyst;
+GRANT SELECT ON coldchain.total TO coldfleet_api_definer, coldfleet_analyst;
+
+COMMIT;

@@ -32,4 +32,5 @@ else
 	echo "not ok - readings and assignments in any order end in the excursions that a naive reference finds"
 	failed=1
 fi
+timeout 100 /usr/bin/python3 -B "$ROOT/tests/sql/logger_series.py" "$COLDFLEET_DB_OWNER" || failed=1
 exit "$failed"

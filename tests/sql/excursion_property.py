@@ -52,13 +52,14 @@ def reference(readings, judged, interval, band):
         below = upper is None or t < upper or (upper_in and t == upper)
         if above and below:
             if stay is None:
-                stay = {"start": ts, "out": 0, "alarm": None, "temperatures": [], "observed": set(), "ended": None}
+                stay = {"start": ts, "out": 0, "alarm": None, "temperatures": [], "observed": set(), "moments": set(), "ended": None}
                 found.append(stay)
             if counting == "single" and stay["alarm"] is None and stay["out"] + held - ts >= allowed:
                 stay["alarm"] = ts + allowed - stay["out"]
             stay["out"] += held - ts
             stay["observed"].update(range(ts, held))
             stay["temperatures"].append(t)
+            stay["moments"].add(ts)
             stay["last"] = ts
         elif stay is not None:
             stay["ended"], stay = ts, None
@@ -77,6 +78,24 @@ def exposure(stays, counting, allowed):
     else:
         alarm = seconds[allowed - 1] + 1 if len(seconds) >= allowed else None
     return len(seconds), max(s["out"] for s in stays), len(stays), min(s["start"] for s in stays), alarm
+
+
+def totals(readings, judged, interval, band):
+    """In range, out, unobserved, longest stay and the longest that unobserved time may hide, second by second."""
+    stays = reference(readings, judged, interval, band)
+    rest = reference(readings, judged, interval, ("all", None, False, None, False, "single", 0))
+    if not rest:
+        return None
+    end = rest[-1]["last"] if judged[1] is None else judged[1]
+    seen, out = rest[0]["observed"], set().union(*(s["observed"] for s in stays))
+    longest = run = 0
+    good = {ts for ts, *_ in readings if judged[0] <= ts < end + 1} & rest[0]["moments"] - set().union(*(s["moments"] for s in stays))
+    for second in range(judged[0], end):
+        run = 0 if second in good else run
+        run = 0 if second in seen and second not in out else run + 1
+        longest = max(longest, run)
+    return (float(len(seen) - len(out)), float(len(out)), float(end - judged[0] - len(seen)), float(max((s["out"] for s in stays), default=0)),
+            float(longest))
 
 
 # ---- cases ----
@@ -314,6 +333,8 @@ def play(uri, db, rng, profiles, count, counts):
         for what, w, h in zip(("excursions", "exposures"), want, have):
             assert w == h, f"case {n}, lot {case.lot}: {what}\nfound but not expected {[r for r in h if r not in w]}\nexpected but not found {[r for r in w if r not in h]}"
         found += len(want[0])
+        if n % 10 == 0:
+            check_totals(db, case)
     wrong = db.execute(
         "select e.excursion_id from coldchain.excursion as e left join coldchain.excursion_revision as r using (excursion_id, revision)"
         " where (r.state, r.started_at, r.ended_at, r.alarm_at) is distinct from (e.state, e.started_at, e.ended_at, e.alarm_at)"
@@ -324,6 +345,18 @@ def play(uri, db, rng, profiles, count, counts):
     assert not left, f"flags of devices {left[:5]} do not say whether an excursion is open"
     db.commit()
     return found
+
+
+def check_totals(db, case):
+    want = {}
+    for device, probe, judged, readings in case.watched:
+        for band in case.bands:
+            if judged and (sums := totals(readings, judged, case.interval, band)):
+                want[device, probe, band[0]] = sums
+    have = {tuple(r[:3]): tuple(r[3:]) for r in db.execute(
+        "select device_id, probe, band_code, in_range_s, out_s, unobserved_s, longest_s, worst_longest_s from coldchain.total where lot_id = %s",
+        [case.lot])}
+    assert have == want, f"totals of lot {case.lot}: {[(k, have.get(k), want.get(k)) for k in {*have, *want} if have.get(k) != want.get(k)]}"
 
 
 def catalogue(db):
@@ -356,4 +389,5 @@ def main():
           "any order ends as the reference says")
 
 
-main()
+if __name__ == "__main__":
+    main()

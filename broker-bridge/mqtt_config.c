@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool read_password(struct mqtt_config *c, const char *section, struct err *e)
+bool mqtt_config_password(struct mqtt_config *c, const char *section, struct err *e)
 {
 	c->password[0] = '\0';
 	if (c->password_file[0] == '\0')
@@ -27,7 +27,7 @@ static bool read_password(struct mqtt_config *c, const char *section, struct err
 
 bool mqtt_config_check(struct mqtt_config *c, const char *section, struct err *e)
 {
-	if (!read_password(c, section, e))
+	if (!mqtt_config_password(c, section, e))
 		return false;
 	if (c->share_group[0] == '\0' || strpbrk(c->share_group, "/+#") != NULL)
 		return err_set(e, ERR_CONFIG,

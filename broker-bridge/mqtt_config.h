@@ -24,6 +24,8 @@ struct mqtt_config {
 
 /* Fails when share_group cannot be a group's name or the password cannot be read; `section` is for the words. */
 bool mqtt_config_check(struct mqtt_config *c, const char *section, struct err *e);
+/* Only the password, for those who share no subscription. */
+bool mqtt_config_password(struct mqtt_config *c, const char *section, struct err *e);
 void mqtt_config_forget(struct mqtt_config *c); /* the password */
 
 /* Options of one connection, borrowed from `c`; the rest is the caller's to fill in. */

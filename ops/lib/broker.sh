@@ -3,7 +3,7 @@
 # A private Mosquitto with the configuration that production uses (ops/mosquitto). Needs $STATE, $RUN_DIR, $MQTT_PORT, and
 # $RING, the file between its plugin and ingest, or nothing.
 
-BROKER_USERS="@ingest @bridge @audit"
+BROKER_USERS="@ingest @bridge @notify @audit @alarms"
 
 broker_create() {
 	local user

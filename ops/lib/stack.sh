@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# The demo as a set of parts: postgres, broker, ingest, bridge, signer, api, trackers, each with a way to start and to stop. All that a
+# The demo as a set of parts: postgres, broker, ingest, bridge, signer, notify, api, trackers, each with a way to start and to stop. All that a
 # run chose (ports, folders, fleet) is remembered in $STATE/settings, so any later command finds and ends it.
 
-PARTS="postgres broker ingest bridge signer api trackers"
-SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR SIGNER_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SOURCE RING_DIR RING SHARE_GROUP REPLY_GROUP
+PARTS="postgres broker ingest bridge signer notify api trackers"
+SETTINGS="RUN_DIR PG_DATA API_PORT MQTT_PORT INGEST_MONITOR BRIDGE_MONITOR SIGNER_MONITOR NOTIFY_MONITOR API_MONITOR TRACKERS INTERVAL BACKFILL PRESET SOURCE RING_DIR RING SHARE_GROUP REPLY_GROUP
 	PARTS"
 MARK=.coldfleet-demo
 
@@ -55,6 +55,7 @@ choose_settings() {
 	API_MONITOR=$(port_choose "$(prefer "$fixed" 9642)" "$INGEST_MONITOR")
 	BRIDGE_MONITOR=$(port_choose "$(prefer "$fixed" 9643)" "$API_MONITOR")
 	SIGNER_MONITOR=$(port_choose "$(prefer "$fixed" 9644)" "$BRIDGE_MONITOR")
+	NOTIFY_MONITOR=$(port_choose "$(prefer "$fixed" 9645)" "$SIGNER_MONITOR")
 	# A member of a shared subscription takes messages away from the others, and this broker lets anyone join a group
 	# whose name it knows: nobody outside does.
 	SHARE_GROUP=ingest-$(random_hex 16)
@@ -139,6 +140,15 @@ config_create() {
 		checkpoint_every = 10s
 		monitor = 127.0.0.1:$SIGNER_MONITOR
 
+		[notify]
+		database = $(pg_uri coldfleet_notify)
+		mqtt_host = $RUN_DIR/mqtt.sock
+		mqtt_port = 0
+		mqtt_username = @notify
+		mqtt_password_file = $STATE/secrets/mqtt-notify
+		client_id = @notify
+		monitor = 127.0.0.1:$NOTIFY_MONITOR
+
 		[api]
 		database = $(pg_uri coldfleet_api)
 		listen = 127.0.0.1:$API_PORT
@@ -161,6 +171,7 @@ env_create() {
 		"COLDFLEET_METRICS_INGEST=http://127.0.0.1:$INGEST_MONITOR/metrics"
 		"COLDFLEET_METRICS_BRIDGE=http://127.0.0.1:$BRIDGE_MONITOR/metrics"
 		"COLDFLEET_METRICS_SIGNER=http://127.0.0.1:$SIGNER_MONITOR/metrics"
+		"COLDFLEET_METRICS_NOTIFY=http://127.0.0.1:$NOTIFY_MONITOR/metrics"
 		"COLDFLEET_TRUST=$STATE/certs/command-key.pub"
 		"COLDFLEET_AUDIT_KEY=$STATE/certs/audit-key.pub"
 		"COLDFLEET_AUDIT_CHECKPOINTS=$STATE/log/audit-checkpoints"
@@ -199,7 +210,7 @@ part_start() {
 	case $1 in
 	postgres) pg_start ;;
 	broker) broker_start ;;
-	ingest | bridge | signer | api) daemon_start "$1" ;;
+	ingest | bridge | signer | notify | api) daemon_start "$1" ;;
 	trackers) trackers_start ;;
 	*) die "no part $1; there are: $PARTS" ;;
 	esac
@@ -209,7 +220,7 @@ part_stop() {
 	case $1 in
 	postgres) pg_stop ;;
 	broker) broker_stop ;;
-	ingest | bridge | signer | api | trackers) process_stop "$1" TERM 25 ;;
+	ingest | bridge | signer | notify | api | trackers) process_stop "$1" TERM 25 ;;
 	*) die "no part $1; there are: $PARTS" ;;
 	esac
 }
@@ -220,6 +231,7 @@ part_ready() {
 	ingest) wait_until 60 "coldfleet-ingest" daemon_ready ingest "$INGEST_MONITOR" ;;
 	bridge) wait_until 60 "coldfleet-bridge" daemon_ready bridge "$BRIDGE_MONITOR" ;;
 	signer) wait_until 60 "coldfleet-signer" daemon_ready signer "$SIGNER_MONITOR" ;;
+	notify) wait_until 60 "coldfleet-notify" daemon_ready notify "$NOTIFY_MONITOR" ;;
 	api) wait_until 60 "coldfleet-api" daemon_ready api "$API_MONITOR" ;;
 	*) ;;
 	esac || process_failed "$1"
@@ -242,7 +254,7 @@ parts_all_run() {
 # Everything that a run started or made outside its folder ends here; the folder keeps its logs.
 stack_down() {
 	local part
-	for part in trackers api signer bridge ingest broker postgres; do
+	for part in trackers api notify signer bridge ingest broker postgres; do
 		part_stop "$part"
 	done
 	rm -f "$STATE/settings"

@@ -129,10 +129,11 @@ CREATE TABLE coldchain.notice (
 	alarm_id bigint NOT NULL REFERENCES coldchain.alarm,
 	body jsonb NOT NULL,
 	dealt boolean NOT NULL DEFAULT false,
-	published boolean NOT NULL DEFAULT false
+	published boolean NOT NULL DEFAULT false,
+	publish_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX notice_undealt ON coldchain.notice (notice_id) WHERE NOT dealt;
-CREATE INDEX notice_unpublished ON coldchain.notice (notice_id) WHERE NOT published;
+CREATE INDEX notice_unpublished ON coldchain.notice (publish_at) WHERE NOT published;
 CREATE INDEX notice_alarm ON coldchain.notice (alarm_id);
 CREATE INDEX notice_at ON coldchain.notice (at);
 COMMENT ON TABLE coldchain.notice IS
@@ -147,6 +148,7 @@ COMMENT ON COLUMN coldchain.notice.alarm_id IS 'The alarm.';
 COMMENT ON COLUMN coldchain.notice.body IS 'The alarm as it was then.';
 COMMENT ON COLUMN coldchain.notice.dealt IS 'True: each webhook that wants it has its delivery.';
 COMMENT ON COLUMN coldchain.notice.published IS 'True: the broker has taken it.';
+COMMENT ON COLUMN coldchain.notice.publish_at IS 'When it is to be published (again): until then whoever took it is at it.';
 
 CREATE FUNCTION coldchain.json_time(at timestamptz) RETURNS text
 LANGUAGE sql STABLE

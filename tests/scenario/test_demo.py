@@ -168,7 +168,7 @@ def test_wrong_words_are_answered_with_what_was_expected(words, complaint):
 
 def test_example_configuration_is_what_the_daemons_print():
     printed = [subprocess.run([BIN / name, "--help-config"], capture_output=True, text=True, check=True).stdout
-               for name in ("coldfleet-ingest", "coldfleet-bridge", "coldfleet-signer", "coldfleet-api")]
+               for name in ("coldfleet-ingest", "coldfleet-bridge", "coldfleet-signer", "coldfleet-notify", "coldfleet-api")]
     assert (ROOT / "ops" / "coldfleet.ini.example").read_text().endswith("\n".join(["", *printed]))
 
 

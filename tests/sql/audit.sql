@@ -34,6 +34,7 @@ INSERT INTO excepted VALUES
 	('audit.refusal', 'counts on their way into the trail'),
 	('coldchain.alarm', 'computed from readings; who acknowledged is recorded by coldchain.alarm_acknowledge()'),
 	('coldchain.notice', 'copies of alarms on their way out'),
+	('coldchain.delivery', 'what became of notices; a replay is recorded by coldchain.delivery_replay()'),
 	('command.request', 'recorded by the functions that make and decide requests'),
 	('command.target', 'frozen with its request'),
 	('command.approval', 'recorded by the functions that decide, and unchangeable'),

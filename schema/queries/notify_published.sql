@@ -1,0 +1,3 @@
+-- The broker has taken notices.
+--   $1 notice_id of each
+SELECT coldchain.notices_published($1::bigint[])

@@ -36,8 +36,8 @@ struct signer {
 	struct sign_order *orders; /* those not yet signed or refused */
 	size_t count;
 	bool full;                   /* there may be more to take */
-	struct sign_targets targets; /* of the request seen last that names its devices by a hash */
-	char *targets_text;
+	struct sign_request request; /* what was read of the one seen last */
+	char *targets_text;          /* the devices of the one seen last that names them by a hash */
 };
 
 static const char object[] = "signer";
@@ -160,7 +160,7 @@ static bool sign(struct signer *s, const struct sign_order *order, uint8_t *out,
 {
 	struct sign_draft draft;
 	int64_t now = clock_now_us() / 1000000;
-	return signer_check(order, &s->targets, s->config->issuer, now, &draft, e) &&
+	return signer_check(order, &s->request, s->config->issuer, now, &draft, e) &&
 	       command_sign(s->key, &draft.message, out, COMMAND_BYTES_MAX, len, e);
 }
 
@@ -188,7 +188,7 @@ static void sign_batch(struct signer *s)
 	outcome_init(&signatures, s->arena, PG_BYTEA, s->count, s->count * COMMAND_BYTES_MAX);
 	outcome_init(&refusals, s->arena, PG_TEXT, s->count, s->count * sizeof(((struct err *)0)->detail));
 	for (size_t i = 0; i < s->count; i++) {
-		if (signer_targets_known(&s->orders[i], &s->targets))
+		if (signer_targets_known(&s->orders[i], &s->request))
 			sign_one(s, &s->orders[i], &signatures, &refusals);
 		else
 			s->orders[left++] = s->orders[i];
@@ -209,7 +209,7 @@ static void targets_row(struct db *db, const PGresult *res, void *arg)
 	s->targets_text = strdup(PQgetvalue(res, 0, 0));
 	if (s->targets_text == NULL)
 		abort();
-	signer_targets_set(&s->targets, &s->orders[0], s->targets_text);
+	signer_targets_set(&s->request, &s->orders[0], s->targets_text);
 }
 
 static void targets_done(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
@@ -228,7 +228,7 @@ static void targets_done(struct db *db, bool ok, const char *sqlstate, const str
 static void fetch_or_sign(struct signer *s)
 {
 	char id[COMMAND_ID_TEXT];
-	if (signer_targets_known(&s->orders[0], &s->targets)) {
+	if (signer_targets_known(&s->orders[0], &s->request)) {
 		sign_batch(s);
 		return;
 	}
@@ -388,6 +388,7 @@ void signer_free(struct signer **sp)
 	db_free(&s->db);
 	event_free(s->sweep);
 	arena_free(&s->arena);
+	signer_request_fini(&s->request);
 	free(s->targets_text);
 	free(s);
 	*sp = NULL;

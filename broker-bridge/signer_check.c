@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
@@ -17,13 +16,6 @@ static json_t *parse(const void *text, size_t len)
 {
 	json_error_t ignored;
 	return json_loadb(text, len, JSON_REJECT_DUPLICATES, &ignored);
-}
-
-static bool is_hash(struct cbor_view claimed, const void *bytes, size_t len)
-{
-	uint8_t hash[HASH_BYTES];
-	SHA256(bytes, len, hash);
-	return claimed.len == HASH_BYTES && CRYPTO_memcmp(claimed.at, hash, HASH_BYTES) == 0;
 }
 
 /* ---- the devices ---- */
@@ -48,34 +40,46 @@ static bool hash_from_hex(const char *text, uint8_t out[HASH_BYTES])
 	return true;
 }
 
-static bool claimed_hash(const struct sign_order *order, uint8_t out[HASH_BYTES])
+/* The same bytes say the same, whatever else the order says. */
+static void read_request(struct sign_request *r, const struct sign_order *order)
 {
-	json_t *canonical = parse(order->canonical.at, order->canonical.len);
-	bool found = hash_from_hex(json_string_value(json_object_get(canonical, "serials_sha256")), out);
-	json_decref(canonical);
-	return found;
+	uint8_t hash[HASH_BYTES];
+	SHA256(order->canonical.at, order->canonical.len, hash);
+	if (r->read && memcmp(r->sha256, hash, HASH_BYTES) == 0)
+		return;
+	json_decref(r->canonical);
+	r->canonical = parse(order->canonical.at, order->canonical.len);
+	r->by_hash = hash_from_hex(json_string_value(json_object_get(r->canonical, "serials_sha256")), r->claimed);
+	memcpy(r->sha256, hash, HASH_BYTES);
+	r->read = true;
 }
 
-bool signer_targets_known(const struct sign_order *order, const struct sign_targets *targets)
+void signer_request_fini(struct sign_request *request)
 {
-	uint8_t claimed[HASH_BYTES];
-	if (!claimed_hash(order, claimed))
-		return true;
-	return targets->text != NULL && memcmp(targets->claimed, claimed, HASH_BYTES) == 0;
+	json_decref(request->canonical);
+	*request = (struct sign_request){0};
 }
 
-void signer_targets_set(struct sign_targets *targets, const struct sign_order *order, const char *text)
+bool signer_targets_known(const struct sign_order *order, struct sign_request *request)
 {
-	targets->text = text;
-	if (!claimed_hash(order, targets->claimed))
-		targets->text = NULL;
-	SHA256((const unsigned char *)text, strlen(text), targets->actual);
+	read_request(request, order);
+	return !request->by_hash ||
+	       (request->text != NULL && memcmp(request->listed, request->claimed, HASH_BYTES) == 0);
+}
+
+void signer_targets_set(struct sign_request *request, const struct sign_order *order, const char *text)
+{
+	read_request(request, order);
+	request->text = request->by_hash ? text : NULL;
+	request->text_len = strlen(text);
+	memcpy(request->listed, request->claimed, HASH_BYTES);
+	SHA256((const unsigned char *)text, request->text_len, request->actual);
 }
 
 /* `text` is sorted, so the line that stands across the middle says in which half to look. */
-static bool has_line(const char *text, const char *line)
+static bool has_line(const char *text, size_t text_len, const char *line)
 {
-	const char *from = text, *to = text + strlen(text);
+	const char *from = text, *to = text + text_len;
 	size_t len = strlen(line);
 	while (from < to) {
 		const char *at = from + (to - from) / 2;
@@ -105,15 +109,13 @@ static bool in_array(const json_t *serials, const char *serial)
 	return false;
 }
 
-static bool check_device(const struct sign_order *order, const struct sign_targets *targets, const json_t *canonical,
-			 struct err *e)
+static bool check_device(const struct sign_order *order, const struct sign_request *r, struct err *e)
 {
-	uint8_t claimed[HASH_BYTES];
-	const json_t *serials = json_object_get(canonical, "serials");
+	const json_t *serials = json_object_get(r->canonical, "serials");
 	if (json_is_array(serials) && in_array(serials, order->serial))
 		return true;
-	if (serials == NULL && claimed_hash(order, claimed) && targets->text != NULL &&
-	    memcmp(claimed, targets->actual, HASH_BYTES) == 0 && has_line(targets->text, order->serial))
+	if (serials == NULL && r->by_hash && r->text != NULL && memcmp(r->claimed, r->actual, HASH_BYTES) == 0 &&
+	    has_line(r->text, r->text_len, order->serial))
 		return true;
 	return err_set(e, ERR_INVALID, "the device %.64s is not among those of the request", order->serial);
 }
@@ -209,13 +211,13 @@ static bool fill(const struct sign_order *order, const struct command_operation 
 				draft->approval, e);
 }
 
-static bool judge(const struct sign_order *order, const struct sign_targets *targets, const json_t *canonical,
-		  const json_t *arguments, int64_t now, const struct command_operation **operation, struct err *e)
+static bool judge(const struct sign_order *order, const struct sign_request *r, const json_t *arguments, int64_t now,
+		  const struct command_operation **operation, struct err *e)
 {
 	struct cbor_view name = {.at = (const uint8_t *)order->operation, .len = strlen(order->operation)};
-	if (!json_is_object(canonical))
+	if (!json_is_object(r->canonical))
 		return err_set(e, ERR_INVALID, "the request's canonical bytes are no JSON object");
-	if (!check_content(order, canonical, arguments, e) || !check_device(order, targets, canonical, e) ||
+	if (!check_content(order, r->canonical, arguments, e) || !check_device(order, r, e) ||
 	    !check_times(order, now, e))
 		return false;
 	*operation = command_operation(name);
@@ -227,20 +229,20 @@ static bool judge(const struct sign_order *order, const struct sign_targets *tar
 	return (*operation)->class < COMMAND_STATE || check_approval(order, now, e);
 }
 
-bool signer_check(const struct sign_order *order, const struct sign_targets *targets, const char *issuer, int64_t now,
+bool signer_check(const struct sign_order *order, struct sign_request *request, const char *issuer, int64_t now,
 		  struct sign_draft *draft, struct err *e)
 {
 	const struct command_operation *operation = NULL;
 	if (order->serial == NULL || order->operation == NULL || order->arguments == NULL ||
 	    order->requested_by == NULL)
 		return err_set(e, ERR_INVALID, "the command is incomplete");
-	if (!is_hash(order->request_sha256, order->canonical.at, order->canonical.len))
+	read_request(request, order);
+	if (order->request_sha256.len != HASH_BYTES ||
+	    CRYPTO_memcmp(order->request_sha256.at, request->sha256, HASH_BYTES) != 0)
 		return err_set(e, ERR_INVALID, "the request's hash is not that of its canonical bytes");
-	json_t *canonical = parse(order->canonical.at, order->canonical.len);
 	json_t *arguments = parse(order->arguments, strlen(order->arguments));
-	bool ok = judge(order, targets, canonical, arguments, now, &operation, e) &&
+	bool ok = judge(order, request, arguments, now, &operation, e) &&
 		  fill(order, operation, arguments, issuer, draft, e);
-	json_decref(canonical);
 	json_decref(arguments);
 	return ok;
 }

@@ -24,7 +24,7 @@ static const char canonical_text[] =
 	"\"device_count\": 2, \"shipment_override\": null}";
 
 static uint8_t canonical_hash[32], other_hash[32];
-static struct sign_targets no_targets;
+static struct sign_request seen;
 
 static struct cbor_view view(const void *bytes, size_t len)
 {
@@ -59,7 +59,7 @@ static void test_what_was_approved_is_signed_as_it_was_approved(void **state)
 	struct err e = {0};
 	uint8_t approval[32];
 	(void)state;
-	if (!signer_check(&order, &no_targets, "oem", NOW, &draft, &e))
+	if (!signer_check(&order, &seen, "oem", NOW, &draft, &e))
 		fail_msg("%s", e.detail);
 	assert_string_equal(draft.message.audience, "a-2");
 	assert_string_equal(draft.message.issuer, "oem");
@@ -191,7 +191,7 @@ static void test_each_forgery_is_refused_in_words(void **state)
 		struct sign_draft draft;
 		struct err e = {0};
 		forgeries[i].forge(&order);
-		if (signer_check(&order, &no_targets, "oem", NOW, &draft, &e))
+		if (signer_check(&order, &seen, "oem", NOW, &draft, &e))
 			fail_msg("%s was signed", forgeries[i].what);
 		if (strstr(e.detail, forgeries[i].said) == NULL)
 			fail_msg("%s: said \"%s\", expected \"%s\"", forgeries[i].what, e.detail, forgeries[i].said);
@@ -204,7 +204,7 @@ static void test_an_expired_command_is_not_signed(void **state)
 	struct sign_draft draft;
 	struct err e = {0};
 	(void)state;
-	assert_false(signer_check(&order, &no_targets, "oem", order.expires_at, &draft, &e));
+	assert_false(signer_check(&order, &seen, "oem", order.expires_at, &draft, &e));
 	assert_non_null(strstr(e.detail, "expired"));
 }
 
@@ -224,7 +224,7 @@ static void test_a_class_that_is_lower_than_its_operation_is_refused_by_the_sign
 	order.request_sha256 = view(hash, 32);
 	order.class = 1;
 	order.approver = NULL;
-	assert_false(signer_check(&order, &no_targets, "oem", NOW, &draft, &e));
+	assert_false(signer_check(&order, &seen, "oem", NOW, &draft, &e));
 	assert_non_null(strstr(e.detail, "disable has class 3, not 1"));
 }
 
@@ -242,7 +242,7 @@ static void test_canonical_bytes_that_say_a_thing_twice_are_refused(void **state
 	SHA256((const unsigned char *)text, strlen(text), hash);
 	order.canonical = view(text, strlen(text));
 	order.request_sha256 = order.approved_sha256 = view(hash, 32);
-	assert_false(signer_check(&order, &no_targets, "oem", NOW, &draft, &e));
+	assert_false(signer_check(&order, &seen, "oem", NOW, &draft, &e));
 }
 
 /* ---- devices behind a hash ---- */
@@ -252,7 +252,7 @@ static void test_canonical_bytes_that_say_a_thing_twice_are_refused(void **state
 static void test_devices_behind_a_hash_are_those_of_the_list_and_no_others(void **state)
 {
 	static char list[FLEET * 12], text[512];
-	struct sign_targets targets = {0};
+	struct sign_request request = {0};
 	struct sign_order order = good_order();
 	struct sign_draft draft;
 	uint8_t hash[32], text_hash[32];
@@ -277,26 +277,46 @@ static void test_devices_behind_a_hash_are_those_of_the_list_and_no_others(void 
 	order.arguments = "{}";
 	order.approver = NULL;
 	order.serial = serial;
-	assert_false(signer_targets_known(&order, &targets));
-	signer_targets_set(&targets, &order, list);
-	assert_true(signer_targets_known(&order, &targets));
+	assert_false(signer_targets_known(&order, &request));
+	signer_targets_set(&request, &order, list);
+	assert_true(signer_targets_known(&order, &request));
 	for (int i = 0; i < 2 * FLEET + 2; i++) {
 		snprintf(serial, sizeof(serial), "d-%05d", i);
-		assert_int_equal(signer_check(&order, &targets, "oem", NOW, &draft, &e), i % 2 == 0 && i < 2 * FLEET);
+		assert_int_equal(signer_check(&order, &request, "oem", NOW, &draft, &e), i % 2 == 0 && i < 2 * FLEET);
 	}
 	static const char *const others[] = {"", "d", "d-0000", "d-000000", "d-00000\nd-00002", "a", "z"};
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		order.serial = others[i];
-		assert_false(signer_check(&order, &targets, "oem", NOW, &draft, &e));
+		assert_false(signer_check(&order, &request, "oem", NOW, &draft, &e));
 	}
 	/* A list with one more device is not the one that was approved. */
 	order.serial = "d-99999";
 	snprintf(list + len, sizeof(list) - len, "\nd-99999");
-	signer_targets_set(&targets, &order, list);
-	assert_true(signer_targets_known(&order, &targets));
-	assert_false(signer_check(&order, &targets, "oem", NOW, &draft, &e));
+	signer_targets_set(&request, &order, list);
+	assert_true(signer_targets_known(&order, &request));
+	assert_false(signer_check(&order, &request, "oem", NOW, &draft, &e));
 	order.serial = "d-00002";
-	assert_false(signer_check(&order, &targets, "oem", NOW, &draft, &e));
+	assert_false(signer_check(&order, &request, "oem", NOW, &draft, &e));
+	signer_request_fini(&request);
+}
+
+/* One altered byte makes it another request, however the hash beside it reads. */
+static void test_what_was_read_of_one_request_is_not_taken_for_another(void **state)
+{
+	char altered[sizeof(canonical_text)];
+	struct sign_request request = {0};
+	struct sign_draft draft;
+	struct err e = {0};
+	(void)state;
+	for (size_t i = 0; i < strlen(canonical_text); i++) {
+		struct sign_order good = good_order(), bad = good_order();
+		memcpy(altered, canonical_text, sizeof(altered));
+		altered[i] ^= 1;
+		bad.canonical = view(altered, strlen(altered));
+		assert_true(signer_check(&good, &request, "oem", NOW, &draft, &e));
+		assert_false(signer_check(&bad, &request, "oem", NOW, &draft, &e));
+	}
+	signer_request_fini(&request);
 }
 
 /* ---- the chain ---- */
@@ -338,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_a_class_that_is_lower_than_its_operation_is_refused_by_the_signers_own_table),
 		cmocka_unit_test(test_canonical_bytes_that_say_a_thing_twice_are_refused),
 		cmocka_unit_test(test_devices_behind_a_hash_are_those_of_the_list_and_no_others),
+		cmocka_unit_test(test_what_was_read_of_one_request_is_not_taken_for_another),
 		cmocka_unit_test(test_a_step_of_the_chain_takes_the_next_entry_and_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,13 @@ const struct config_item notify_config_items[] = {
 	ROW(ca, CONFIG_TEXT, "", 0, 0, false,
 	    "PEM file of authorities that webhooks' certificates may be signed by; empty: those of the system"),
 	ROW(look_every, CONFIG_SECONDS, "1s", 0.05, 60, true,
-	    "how often to look for what is due: attempts that failed are made again, and alarms escalate"),
+	    "how often to look for what is due: devices that tell of tampering, an open door and the like, attempts to "
+	    "be made "
+	    "again, alarms that escalate"),
+	ROW(evaluate_every, CONFIG_SECONDS, "250ms", 0.02, 60, true,
+	    "how often to look for devices to evaluate for excursions"),
+	ROW(silence_every, CONFIG_SECONDS, "60s", 0.1, 3600, true,
+	    "how often to look for devices that should have been heard"),
 	ROW(keep, CONFIG_SECONDS, "30d", 86400, 315360000, true,
 	    "how long notices and what became of them are kept; alarms stay"),
 	{"notify.mqtt", CONFIG_BOOL, offsetof(struct notify_config, mqtt_on), "yes", 0, 0, false, false,

@@ -21,7 +21,9 @@ struct notify_config {
 	bool allow_http;
 	char ca[CONFIG_TEXT_MAX];
 	double look_every; /* seconds */
-	double keep;       /* seconds */
+	double evaluate_every;
+	double silence_every;
+	double keep; /* seconds */
 	struct mqtt_config mqtt;
 	struct notify_networks allowed; /* no row of its own: notify_config_check() parses it */
 };

@@ -13,8 +13,8 @@
 #include "core/pg_array.h"
 #include "schema/queries.h"
 
-#define MOST  1000 /* of what one call does */
-#define AGAIN 5.0  /* seconds; after a failure */
+#define MOST  1000
+#define AGAIN 5.0 /* seconds; after a failure */
 
 static const char object[] = "jobs";
 
@@ -22,13 +22,17 @@ struct job {
 	const struct statement *statement;
 	size_t every;            /* offset of a double in the configuration, seconds */
 	enum notify_metric done; /* counts what it did */
+	int most;                /* of what one call does */
 	bool days;               /* $1 is how many days are kept */
 	double factor;           /* of `every` */
 };
 
 static const struct job table[] = {
-	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, false, 1},
-	{&stmt_notify_forget, offsetof(struct notify_config, look_every), M_FORGOTTEN, true, 600},
+	{&stmt_notify_evaluate, offsetof(struct notify_config, evaluate_every), M_EVALUATED, 200, false, 1},
+	{&stmt_notify_watch, offsetof(struct notify_config, look_every), M_WATCHED, MOST, false, 1},
+	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, MOST, false, 1},
+	{&stmt_notify_silence, offsetof(struct notify_config, silence_every), M_SILENCES, MOST, false, 1},
+	{&stmt_notify_forget, offsetof(struct notify_config, look_every), M_FORGOTTEN, MOST, true, 600},
 };
 #define JOBS (sizeof(table) / sizeof(table[0]))
 
@@ -87,7 +91,7 @@ static void run(struct jobs *j, size_t i)
 {
 	char days[24], most[24];
 	snprintf(days, sizeof(days), "%d", (int)(j->config->keep / 86400));
-	snprintf(most, sizeof(most), "%d", MOST);
+	snprintf(most, sizeof(most), "%d", table[i].most);
 	const char *const with_days[] = {days, most}, *const without[] = {most};
 	const struct db_params params = {
 		.count = table[i].days ? 2 : 1, .values = table[i].days ? with_days : without, .binary_result = true};

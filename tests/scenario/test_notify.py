@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from device import Device
 from stack import BIN, PATIENCE, wait_for
 
 keys = itertools.count(1)
@@ -264,3 +265,14 @@ def test_its_configuration_is_checked(notified, tmp_path):
         ini.write_text(f"[notify]\n{line}\n")
         run = subprocess.run([BIN / "coldfleet-notify", "--config", ini], capture_output=True, text=True, timeout=30 * PATIENCE)
         assert run.returncode == 2 and complaint in run.stderr, run.stderr
+
+
+def test_a_tracker_that_was_tampered_with_alarms_within_five_seconds(notified, receiver, hook):
+    hook(kinds=["tamper"])
+    now = time.time()
+    with Device(notified, "spare-03") as device:
+        sent = time.monotonic()
+        device.send([{"bt": now - 2, "n": "temp", "u": "Cel", "v": 5}, {"n": "tamper", "vb": False}, {"n": "tamper", "vb": True, "t": 1}])
+        told = wait_for(lambda: next((r for r in receiver.got if r["event"]["subject"] == "spare-03"), None), 20, "the webhook to be told")
+    print(f"tamper: published -> webhook {told['at'] - sent:.3f} s")
+    assert told["at"] - sent < 5 * PATIENCE and told["event"]["data"]["kind"] == "tamper"

@@ -1,0 +1,4 @@
+-- Evaluates devices that are due, for excursions.
+--   $1 most devices
+-- Rows: one, done int4: how many.
+SELECT coldchain.evaluate($1::int) AS done

@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What devices tell becomes alarms by the time at which it was measured: door, tampering, power, battery, probes; and silence by ours.
+BEGIN;
+SET search_path = pgtap, public;
+SELECT plan(17);
+
+SELECT fleet.register_device('watch-1', 'watch', 'one', '') AS a \gset
+SELECT fleet.register_device('watch-2', 'watch', 'one', '') AS b \gset
+CREATE TEMP TABLE base AS SELECT date_trunc('hour', now()) - interval '6 hours' AS t0;
+SELECT telemetry.ensure_partition(t0), telemetry.ensure_partition(now()) FROM base;
+
+-- A sample at so many minutes after t0, stored as ingest does: the reading, and the latest state with it.
+CREATE FUNCTION pg_temp.tell(device int, minute numeric, door boolean DEFAULT NULL, tamper boolean DEFAULT NULL, power boolean DEFAULT NULL,
+	battery real DEFAULT NULL, temperature real DEFAULT 5, flag smallint DEFAULT NULL, its_probe int DEFAULT 0) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	at CONSTANT timestamptz := (SELECT t0 FROM base) + minute * interval '1 minute';
+BEGIN
+	INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, door_open, tampered, mains_power, battery_pct, flags)
+	VALUES (at, now(), device, minute * 10, 0, its_probe::smallint, temperature, door, tamper, power, battery, flag);
+	UPDATE telemetry.device_state AS s SET received_at = now(), reading_ts = at, temperature_ts = CASE WHEN flag IS NULL THEN at ELSE temperature_ts END,
+		door_ts = CASE WHEN door IS NULL THEN door_ts ELSE at END, door_open = coalesce(door, door_open),
+		tampered_ts = CASE WHEN tamper IS NULL THEN tampered_ts ELSE at END, tampered = coalesce(tamper, tampered),
+		power_ts = CASE WHEN power IS NULL THEN power_ts ELSE at END, mains_power = coalesce(power, mains_power),
+		battery_ts = CASE WHEN battery IS NULL THEN battery_ts ELSE at END, battery_pct = coalesce(battery, battery_pct) WHERE s.device_id = device;
+	PERFORM coldchain.watch_devices(ARRAY[device]), coldchain.watch_due(1000);
+END
+$$;
+-- Alarms of a device: kind, minute raised, minute cleared
+CREATE FUNCTION pg_temp.alarms(device int, its_kind text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT concat_ws(' ', 'p' || probe, extract(epoch FROM raised_at - t0)::int / 60, '-', extract(epoch FROM cleared_at - t0)::int / 60)
+	FROM coldchain.alarm, base WHERE device_id = device AND kind = its_kind ORDER BY alarm_id
+$$;
+
+SELECT pg_temp.tell(:a, 0, door => false, tamper => false, power => false);
+SELECT pg_temp.tell(:a, 10, door => true), pg_temp.tell(:a, 12, door => true), pg_temp.tell(:a, 14, door => false);
+SELECT is_empty(format('SELECT pg_temp.alarms(%s, ''door'')', :a), 'test_a_door_open_for_four_minutes_is_no_alarm');
+SELECT pg_temp.tell(:a, 20, door => true), pg_temp.tell(:a, 26, door => true);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :a), ARRAY['25 -'], 'test_a_door_open_for_five_minutes_is_one_from_that_moment');
+SELECT pg_temp.tell(:a, 40, door => false);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :a), ARRAY['25 - 40'], 'test_which_ends_when_it_is_closed');
+SELECT pg_temp.tell(:a, 50, tamper => true);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''tamper'')', :a), ARRAY['50 -'], 'test_tampering_alarms_at_once');
+SELECT pg_temp.tell(:a, 51, tamper => true), pg_temp.tell(:a, 60, tamper => false);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''tamper'')', :a), ARRAY['50 - 60'], 'test_once_until_it_is_over');
+SELECT results_eq($$ SELECT key = 'x', body ? 'since' FROM coldchain.alarm WHERE kind = 'tamper' $$, $$ VALUES (false, true) $$, 'test_it_tells_since_when');
+
+-- Both in one pack: only its end shows in the latest state.
+INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, door_open, tampered)
+SELECT t0 + m * interval '1 minute', now(), :a, 5000 + m, 0, 0, m < 80, m = 71 FROM base, generate_series(70, 80) AS m;
+SELECT pg_temp.tell(:a, 81, door => false, tamper => false);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''tamper'')', :a), ARRAY['50 - 60', '71 - 72'], 'test_what_came_and_went_in_one_pack_alarms_too');
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :a), ARRAY['25 - 40', '75 - 80'], 'test_also_what_lasted');
+
+-- Power: only who had it can be without.
+UPDATE coldchain.alarm_rule SET after = '1 hour' WHERE kind = 'power';
+SELECT pg_temp.tell(:a, 82, power => false), pg_temp.tell(:a, 160, power => false);
+SELECT is_empty(format('SELECT pg_temp.alarms(%s, ''power'')', :a), 'test_a_device_that_never_had_mains_power_does_not_miss_it');
+SELECT pg_temp.tell(:b, 0, power => true), pg_temp.tell(:b, 10, power => false), pg_temp.tell(:b, 80, power => false), pg_temp.tell(:b, 90, power => true);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''power'')', :b), ARRAY['70 - 90'], 'test_one_that_had_it_does');
+
+SELECT pg_temp.tell(:b, 100, battery => 21), pg_temp.tell(:b, 101, battery => 19), pg_temp.tell(:b, 102, battery => 18);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''battery'')', :b), ARRAY['101 -'], 'test_a_low_battery_alarms_once');
+SELECT pg_temp.tell(:b, 110, temperature => 900, flag => 1::smallint, its_probe => 1), pg_temp.tell(:b, 111, temperature => 900, flag => 1::smallint, its_probe => 1);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''sensor'')', :b), ARRAY['p1 110 -'], 'test_a_broken_probe_alarms');
+SELECT pg_temp.tell(:b, 112), pg_temp.tell(:b, 113, its_probe => 1);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''sensor'')', :b), ARRAY['p1 110 - 113'], 'test_until_that_probe_measures_again');
+
+-- Silence, by our clock
+
+UPDATE telemetry.device_state SET received_at = now() - interval '70 minutes', battery_pct = 50 WHERE device_id = :a;
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT is_empty(format('SELECT pg_temp.alarms(%s, ''silence'')', :a), 'test_silence_within_the_wake_interval_is_none');
+INSERT INTO fleet.config_report (device_id, version, body, reported_at) VALUES (:a, 1, '{"wake_interval_s": 600}', now());
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT is((SELECT count(*) FROM pg_temp.alarms(:a, 'silence')), 1::bigint, 'test_who_reports_a_shorter_one_is_missed_sooner');
+UPDATE telemetry.device_state SET received_at = now() WHERE device_id = :a;
+SELECT coldchain.watch_devices(ARRAY[:a]);
+SELECT is((SELECT state FROM coldchain.alarm WHERE kind = 'silence' AND device_id = :a), 'cleared', 'test_who_is_heard_is_silent_no_longer');
+UPDATE telemetry.device_state SET received_at = now() - interval '3 hours' WHERE device_id = :a;
+UPDATE fleet.config_report SET body = '{"wake_interval_s": 600, "flight_mode": true}' WHERE device_id = :a;
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT is((SELECT count(*) FROM pg_temp.alarms(:a, 'silence')), 1::bigint, 'test_in_an_aeroplane_silence_is_expected');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -15,8 +15,8 @@
 struct replay;
 
 /* All are borrowed. */
-struct replay *replay_new(struct event_base *base, const struct ingest_config *config,
-			  struct directory *directory, struct metrics *metrics);
+struct replay *replay_new(struct event_base *base, const struct ingest_config *config, struct directory *directory,
+			  struct metrics *metrics);
 void replay_free(struct replay **r);
 void replay_start(struct replay *r);
 

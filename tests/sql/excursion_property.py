@@ -45,7 +45,7 @@ def reference(readings, judged, interval, band):
         if after is not None and (after - ts) * 10 <= interval * 21:
             held = after
         elif after is not None or judged[1] is not None:
-            held = min(ts + interval, after or judged[1], judged[1] or ts + interval)
+            held = min(end for end in (ts + interval, after, judged[1]) if end is not None)
         else:
             held = ts
         above = lower is None or t > lower or (lower_in and t == lower)

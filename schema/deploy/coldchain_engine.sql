@@ -33,14 +33,15 @@ $$;
 COMMENT ON FUNCTION coldchain.samples(int, smallint, tstzrange, timestamptz) IS
 	'The temperatures of a probe that count, of those judged the ones from a moment on, in order; next_at is the time of the next.';
 
-CREATE FUNCTION coldchain.held_to(ts timestamptz, next_at timestamptz, judged tstzrange, sample_interval_s int) RETURNS timestamptz
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+CREATE FUNCTION coldchain.held_to(ts timestamptz, next_at timestamptz, ends timestamptz, step interval, gap interval) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE -- adding an interval is no more than that; were it IMMUTABLE, it would not become part of the query
 RETURN CASE
-	WHEN next_at IS NULL AND upper_inf(judged) THEN ts
-	WHEN next_at IS NULL THEN least(ts + sample_interval_s * interval '1 second', upper(judged))
-	WHEN next_at - ts > sample_interval_s * interval '2.1 seconds' THEN ts + sample_interval_s * interval '1 second'
-	ELSE next_at END;
-COMMENT ON FUNCTION coldchain.held_to(timestamptz, timestamptz, tstzrange, int) IS 'Until when a sample stands for the time after it.';
+	WHEN next_at - ts <= gap THEN next_at
+	WHEN next_at IS NULL AND ends = 'infinity' THEN ts
+	ELSE least(ts + step, ends) END;
+COMMENT ON FUNCTION coldchain.held_to(timestamptz, timestamptz, timestamptz, interval, interval) IS
+	'Until when a sample stands for the time after it: the next one, if it comes within the gap; else one step, not past the end of what is '
+	'judged (infinity: none).';
 
 CREATE FUNCTION coldchain.length_s(times tstzmultirange) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -142,7 +143,8 @@ BEGIN
 		LEFT JOIN work AS w ON w.assignment_id = e.assignment_id AND w.code = eb.code
 		WHERE CASE WHEN w.band_id IS NULL THEN d.since = '-infinity' ELSE e.started_at >= w.begins END
 	), sample AS (
-		SELECT w.assignment_id, s.ts, s.temperature_c, s.next_at, coldchain.held_to(s.ts, s.next_at, w.judged, w.sample_interval_s) AS held_to
+		SELECT w.assignment_id, s.ts, s.temperature_c, s.next_at, coldchain.held_to(s.ts, s.next_at, coalesce(upper(w.judged), 'infinity'),
+				w.sample_interval_s * interval '1 second', w.sample_interval_s * interval '2.1 seconds') AS held_to
 		FROM (SELECT assignment_id, device_id, probe, judged, sample_interval_s, min(begins) AS begins FROM work GROUP BY 1, 2, 3, 4, 5) AS w
 		CROSS JOIN LATERAL coldchain.samples(w.device_id, w.probe, w.judged, w.begins) AS s
 	), told AS (
@@ -330,8 +332,9 @@ COMMENT ON FUNCTION coldchain.settle(int[]) IS 'Of these devices those without a
 CREATE FUNCTION coldchain.evaluate(most int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_custom_plan
 SET jit = off
+SET plan_cache_mode = force_generic_plan -- planning takes 20 ms, a device less than 1
+SET enable_seqscan = off -- a plan made while there was little is kept when there is much
 AS $$
 DECLARE
 	devices int[];
@@ -367,7 +370,7 @@ COMMENT ON FUNCTION coldchain.evaluate(int) IS
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA coldchain FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.algorithm(), coldchain.samples(int, smallint, tstzrange, timestamptz),
-	coldchain.held_to(timestamptz, timestamptz, tstzrange, int), coldchain.length_s(tstzmultirange)
+	coldchain.held_to(timestamptz, timestamptz, timestamptz, interval, interval), coldchain.length_s(tstzmultirange)
 	TO coldfleet_api_definer, coldfleet_analyst;
 GRANT EXECUTE ON FUNCTION coldchain.mark(int[], timestamptz[]) TO coldfleet_api_definer;
 

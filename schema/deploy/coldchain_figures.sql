@@ -27,23 +27,30 @@ COMMENT ON FUNCTION coldchain.mkt_c(double precision[], double precision[], doub
 
 -- One row a sample that stands for time in what is asked, or is in it.
 CREATE FUNCTION coldchain.pieces(assignment_ids int[], from_at timestamptz, to_at timestamptz)
-RETURNS TABLE (assignment_id int, ts timestamptz, temperature_c real, starts timestamptz, ends timestamptz, asked tstzrange)
+RETURNS TABLE (assignment_id int, ts timestamptz, temperature_c real, starts timestamptz, ends timestamptz, lasts_s double precision,
+	asked_from timestamptz, asked_to timestamptz)
 LANGUAGE sql STABLE ROWS 10000
 AS $$
-	SELECT a.assignment_id, s.ts, s.temperature_c, greatest(s.ts, lower(w.asked)) AS starts,
-		greatest(greatest(s.ts, lower(w.asked)), least(h.held_to, coalesce(upper(w.asked), 'infinity'))) AS ends, w.asked
-	FROM coldchain.assignment AS a
-	CROSS JOIN LATERAL (SELECT a.judged * tstzrange(from_at, to_at) AS asked,
-		a.judged * tstzrange(from_at - a.sample_interval_s * interval '2.1 seconds', to_at + a.sample_interval_s * interval '2.1 seconds')
-			AS around) AS w
-	CROSS JOIN LATERAL coldchain.samples(a.device_id, a.probe, w.around, '-infinity') AS s
-	CROSS JOIN LATERAL (SELECT coldchain.held_to(s.ts, s.next_at, w.around, a.sample_interval_s) AS held_to) AS h
-	WHERE a.assignment_id = ANY (assignment_ids) AND NOT isempty(w.asked) AND s.ts < coalesce(upper(w.asked), 'infinity')
-		AND (s.ts >= lower(w.asked) OR h.held_to > lower(w.asked))
+	-- OFFSET 0: what is computed once is not computed again wherever it is used.
+	SELECT p.assignment_id, p.ts, p.temperature_c, p.starts, p.ends, date_part('epoch', p.ends - p.starts) AS lasts_s, p.asked_from, p.asked_to
+	FROM (
+		SELECT a.assignment_id, s.ts, s.temperature_c, greatest(s.ts, w.asked_from) AS starts,
+			greatest(s.ts, w.asked_from, least(h.held_to, w.asked_to)) AS ends, w.asked_from, w.asked_to
+		FROM coldchain.assignment AS a
+		CROSS JOIN LATERAL (SELECT v.around, lower(v.asked) AS asked_from, coalesce(upper(v.asked), 'infinity') AS asked_to,
+				coalesce(upper(v.around), 'infinity') AS around_to, a.sample_interval_s * interval '1 second' AS step, v.gap
+			FROM (SELECT a.judged * tstzrange(pieces.from_at, pieces.to_at) AS asked, g.gap,
+				a.judged * tstzrange(pieces.from_at - g.gap, pieces.to_at + g.gap) AS around
+			      FROM (SELECT a.sample_interval_s * interval '2.1 seconds' AS gap) AS g) AS v
+			WHERE NOT isempty(v.asked) OFFSET 0) AS w
+		CROSS JOIN LATERAL coldchain.samples(a.device_id, a.probe, w.around, '-infinity') AS s
+		CROSS JOIN LATERAL (SELECT coldchain.held_to(s.ts, s.next_at, w.around_to, w.step, w.gap) AS held_to OFFSET 0) AS h
+		WHERE a.assignment_id = ANY (pieces.assignment_ids) AND s.ts < w.asked_to AND (s.ts >= w.asked_from OR h.held_to > w.asked_from)
+		OFFSET 0) AS p
 $$;
 COMMENT ON FUNCTION coldchain.pieces(int[], timestamptz, timestamptz) IS
-	'The samples of assignments with the times that they stand for, from starts to ends, within asked: what is judged of the interval (NULL: '
-	'no limit).';
+	'The samples of assignments with the times that they stand for, from starts to ends, lasts_s seconds, within what is judged of the '
+	'interval (NULL: no limit): asked_from, asked_to (infinity: no end).';
 
 CREATE FUNCTION coldchain.figures(assignment_ids int[], from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL,
 	min_coverage double precision DEFAULT 0.9, dh_kj_mol double precision DEFAULT 83.144, r_j_mol_k double precision DEFAULT 8.3144)
@@ -53,25 +60,23 @@ RETURNS TABLE (assignment_id int, from_time timestamptz, to_time timestamptz, ob
 	algorithm int)
 LANGUAGE sql STABLE ROWS 10
 AS $$
-	SELECT f.assignment_id, lower(f.asked), f.until, f.observed_s, f.total_s - f.observed_s, f.observed_s / nullif(f.total_s, 0), f.samples,
+	SELECT f.assignment_id, f.asked_from, f.until, f.observed_s, f.total_s - f.observed_s, f.observed_s / nullif(f.total_s, 0), f.samples,
 		f.gaps, f.first_at, f.last_at, f.min_c, f.max_c, f.weighted / nullif(f.observed_s, 0),
 		CASE WHEN m.missing IS NULL THEN coldchain.kinetic_c(f.factor / nullif(f.observed_s, 0), figures.dh_kj_mol, figures.r_j_mol_k) END,
 		m.missing, figures.dh_kj_mol, figures.r_j_mol_k, coldchain.algorithm()
 	FROM (
-		SELECT g.assignment_id, g.asked, coalesce(upper(g.asked), g.last_at) AS until, coalesce(g.observed_s, 0) AS observed_s,
-			extract(epoch FROM coalesce(upper(g.asked), g.last_at) - lower(g.asked))::double precision AS total_s,
-			g.samples, g.gaps, g.first_at, g.last_at, g.min_c, g.max_c, g.weighted, g.factor
+		SELECT g.*, date_part('epoch', g.until - g.asked_from) AS total_s
 		FROM (
-			SELECT p.assignment_id, p.asked, sum(p.lasts) AS observed_s, count(*) FILTER (WHERE p.ts >= lower(p.asked)) AS samples,
-				count(*) FILTER (WHERE p.after > p.ends OR p.after IS NULL AND upper(p.asked) > p.ends)
-					+ (min(p.starts) > lower(p.asked))::int AS gaps,
-				min(p.ts) FILTER (WHERE p.ts >= lower(p.asked)) AS first_at, max(p.ts) AS last_at,
-				min(p.temperature_c) AS min_c, max(p.temperature_c) AS max_c, sum(p.temperature_c * p.lasts) AS weighted,
-				sum(p.lasts * exp(-figures.dh_kj_mol * 1000 / figures.r_j_mol_k / (p.temperature_c + 273.15))) AS factor
-			FROM (SELECT q.*, extract(epoch FROM q.ends - q.starts)::double precision AS lasts,
-					lead(q.starts) OVER (PARTITION BY q.assignment_id ORDER BY q.ts) AS after
-			      FROM coldchain.pieces(figures.assignment_ids, figures.from_at, figures.to_at) AS q ORDER BY q.assignment_id, q.ts) AS p
-			GROUP BY p.assignment_id, p.asked) AS g) AS f
+			SELECT p.assignment_id, p.asked_from, CASE WHEN p.asked_to = 'infinity' THEN max(p.ts) ELSE p.asked_to END AS until,
+				sum(p.lasts_s) AS observed_s, count(*) FILTER (WHERE p.ts >= p.asked_from) AS samples,
+				count(*) FILTER (WHERE p.after > p.ends OR (p.after IS NULL AND p.asked_to > p.ends AND p.asked_to < 'infinity'))
+					+ (min(p.starts) > p.asked_from)::int AS gaps,
+				min(p.ts) FILTER (WHERE p.ts >= p.asked_from) AS first_at, max(p.ts) AS last_at,
+				min(p.temperature_c) AS min_c, max(p.temperature_c) AS max_c, sum(p.temperature_c * p.lasts_s) AS weighted,
+				sum(p.lasts_s * exp(-figures.dh_kj_mol * 1000 / figures.r_j_mol_k / (p.temperature_c + 273.15))) AS factor
+			FROM (SELECT q.*, lead(q.starts) OVER (PARTITION BY q.assignment_id ORDER BY q.ts) AS after
+			      FROM coldchain.pieces(figures.assignment_ids, figures.from_at, figures.to_at) AS q) AS p
+			GROUP BY p.assignment_id, p.asked_from, p.asked_to) AS g) AS f
 	JOIN coldchain.assignment AS a USING (assignment_id)
 	JOIN coldchain.lot AS l USING (lot_id)
 	JOIN coldchain.product AS r USING (product_id)
@@ -91,34 +96,33 @@ RETURNS TABLE (assignment_id int, band_id int, band_code text, counting text, al
 LANGUAGE sql STABLE ROWS 30
 AS $$
 	WITH piece AS MATERIALIZED (
-		SELECT p.assignment_id, p.ts, p.temperature_c, p.starts, p.ends, p.asked, extract(epoch FROM p.ends - p.starts)::double precision AS lasts,
-			a.profile_version_id
+		SELECT p.assignment_id, p.ts, p.temperature_c, p.starts, p.ends, p.asked_from, p.asked_to, p.lasts_s, a.profile_version_id
 		FROM coldchain.pieces(band_figures.assignment_ids, band_figures.from_at, band_figures.to_at) AS p
 		JOIN coldchain.assignment AS a USING (assignment_id)
 	), whole AS (
-		SELECT p.assignment_id, p.profile_version_id, lower(p.asked) AS starts, coalesce(upper(p.asked), max(p.ts)) AS ends, sum(p.lasts) AS observed_s
-		FROM piece AS p GROUP BY p.assignment_id, p.profile_version_id, p.asked
-	), hit AS (
-		SELECT p.assignment_id, b.band_id, p.ts, p.starts, p.ends, p.lasts,
-			coldchain.in_band(p.temperature_c, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive) AS hit
-		FROM piece AS p JOIN coldchain.band AS b USING (profile_version_id)
+		SELECT p.assignment_id, p.profile_version_id, p.asked_from AS starts,
+			CASE WHEN p.asked_to = 'infinity' THEN max(p.ts) ELSE p.asked_to END AS ends, sum(p.lasts_s) AS observed_s
+		FROM piece AS p GROUP BY p.assignment_id, p.profile_version_id, p.asked_from, p.asked_to
+	), hit AS MATERIALIZED (
+		SELECT h.assignment_id, h.band_id, h.starts, h.ends, h.lasts_s, h.hit,
+			count(*) FILTER (WHERE NOT h.hit) OVER w AS stay,
+			max(h.ends) FILTER (WHERE NOT h.hit) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+		FROM (SELECT p.assignment_id, b.band_id, p.ts, p.starts, p.ends, p.lasts_s,
+				coldchain.in_band(p.temperature_c, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive) AS hit
+		      FROM piece AS p JOIN coldchain.band AS b USING (profile_version_id) OFFSET 0) AS h
+		WINDOW w AS (PARTITION BY h.assignment_id, h.band_id ORDER BY h.ts)
 	), out AS (
 		SELECT s.assignment_id, s.band_id, sum(s.out_s) AS out_s, max(s.out_s) AS longest_s
-		FROM (SELECT h.assignment_id, h.band_id, sum(h.lasts) AS out_s
-		      FROM (SELECT i.*, count(*) FILTER (WHERE NOT i.hit) OVER (PARTITION BY i.assignment_id, i.band_id ORDER BY i.ts) AS stay
-			    FROM hit AS i) AS h
-		      WHERE h.hit GROUP BY h.assignment_id, h.band_id, h.stay) AS s
+		FROM (SELECT h.assignment_id, h.band_id, sum(h.lasts_s) AS out_s FROM hit AS h WHERE h.hit
+		      GROUP BY h.assignment_id, h.band_id, h.stay) AS s
 		GROUP BY s.assignment_id, s.band_id
-	), good AS ( -- between two samples out of the band all may have been in it
-		SELECT h.assignment_id, h.band_id, h.starts, h.ends,
-			lag(h.ends) OVER (PARTITION BY h.assignment_id, h.band_id ORDER BY h.ts) AS before
-		FROM hit AS h WHERE NOT h.hit
-	), worst AS (
-		SELECT w.assignment_id, b.band_id, greatest(0, extract(epoch FROM coalesce(
-			greatest(max(g.starts - coalesce(g.before, w.starts)), w.ends - max(g.ends)), w.ends - w.starts)))::double precision AS worst_longest_s
+	), worst AS ( -- from the end of one sample out of the band to the start of the next one all may have been in it
+		SELECT w.assignment_id, b.band_id, greatest(0, date_part('epoch', coalesce(
+			greatest(g.longest, w.ends - g.last_end), w.ends - w.starts))) AS worst_longest_s
 		FROM whole AS w JOIN coldchain.band AS b USING (profile_version_id)
-		LEFT JOIN good AS g ON g.assignment_id = w.assignment_id AND g.band_id = b.band_id
-		GROUP BY w.assignment_id, b.band_id, w.starts, w.ends
+		LEFT JOIN (SELECT h.assignment_id, h.band_id, max(h.starts - coalesce(h.before, v.starts)) AS longest, max(h.ends) AS last_end
+			   FROM hit AS h JOIN whole AS v USING (assignment_id) WHERE NOT h.hit GROUP BY h.assignment_id, h.band_id) AS g
+			ON g.assignment_id = w.assignment_id AND g.band_id = b.band_id
 	)
 	SELECT w.assignment_id, b.band_id, b.code, b.counting, b.allowed_s, w.observed_s - f.out_s, f.out_s, f.unobserved_s, f.longest_s,
 		greatest(0, b.allowed_s - CASE b.counting WHEN 'single' THEN f.longest_s ELSE f.out_s END),
@@ -129,7 +133,7 @@ AS $$
 	JOIN worst AS x ON x.assignment_id = w.assignment_id AND x.band_id = b.band_id
 	LEFT JOIN out AS o ON o.assignment_id = w.assignment_id AND o.band_id = b.band_id
 	CROSS JOIN LATERAL (SELECT coalesce(o.out_s, 0) AS out_s, coalesce(o.longest_s, 0) AS longest_s,
-		extract(epoch FROM w.ends - w.starts)::double precision - w.observed_s AS unobserved_s) AS f
+		date_part('epoch', w.ends - w.starts) - w.observed_s AS unobserved_s) AS f
 $$;
 COMMENT ON FUNCTION coldchain.band_figures(int[], timestamptz, timestamptz) IS
 	'For each band of each of these assignments, over what is judged of an interval of measurement time (NULL: all of it): in_range_s, out_s '
@@ -146,12 +150,12 @@ AS $$
 		SELECT a.assignment_id, a.judged, a.profile_version_id FROM coldchain.assignment AS a
 		WHERE a.lot_id = lot_figures.lot_id AND a.role = 'product' AND NOT isempty(a.judged)
 	), piece AS MATERIALIZED (
-		SELECT p.ts, p.starts, p.ends, p.asked
+		SELECT p.ts, p.starts, p.ends, p.asked_from, p.asked_to
 		FROM coldchain.pieces(ARRAY(SELECT i.assignment_id FROM its AS i), NULL, NULL) AS p
 	), seen AS (
 		SELECT coldchain.length_s(
-			coalesce((SELECT range_agg(tstzrange(lower(t.asked), coalesce(upper(t.asked), t.last_at))) FROM (
-				SELECT p.asked, max(p.ts) AS last_at FROM piece AS p GROUP BY p.asked) AS t), '{}')
+			coalesce((SELECT range_agg(tstzrange(t.asked_from, CASE WHEN t.asked_to = 'infinity' THEN t.last_at ELSE t.asked_to END))
+				FROM (SELECT p.asked_from, p.asked_to, max(p.ts) AS last_at FROM piece AS p GROUP BY 1, 2) AS t), '{}')
 			- coalesce((SELECT range_agg(tstzrange(p.starts, p.ends)) FROM piece AS p WHERE p.ends > p.starts), '{}')) AS unobserved_s
 	), band AS (
 		SELECT b.code, min(b.counting) AS counting, min(b.allowed_s) AS allowed_s, bool_or(b.irreversible) AS irreversible

@@ -13,7 +13,7 @@ DROP FUNCTION coldchain.assignment_changed();
 DROP FUNCTION coldchain.watch(int[]);
 DROP FUNCTION coldchain.mark(int[], timestamptz[]);
 DROP FUNCTION coldchain.length_s(tstzmultirange);
-DROP FUNCTION coldchain.held_to(timestamptz, timestamptz, tstzrange, int);
+DROP FUNCTION coldchain.held_to(timestamptz, timestamptz, timestamptz, interval, interval);
 DROP FUNCTION coldchain.samples(int, smallint, tstzrange, timestamptz);
 DROP FUNCTION coldchain.algorithm();
 UPDATE telemetry.device_state SET watch_low = NULL, watch_high = NULL, watch_from = NULL, watch_to = NULL, watch_all = NULL

@@ -18,7 +18,7 @@ import psycopg
 
 START = datetime(2026, 9, 1, tzinfo=timezone.utc)
 QUERIES = Path(__file__).resolve().parents[2] / "schema" / "queries"
-ROUND = 25  # cases at once
+ROUND = 50  # cases at once
 BANDS = [  # code, lower, inclusive, upper, inclusive, counting, allowed sampling intervals
     [("hot", 8, False, None, False, "single", 3), ("cold", None, False, -0.5, True, "single", 1)],
     [("hot", 8, True, None, False, "cumulative", 10), ("cold", None, False, 2, False, "single", 0)],

@@ -270,7 +270,7 @@ def evaluator(uri, sent, failures, counts):
                         return
                     time.sleep(0.01)
                 elif n == 0:
-                    sent.wait(0.01)
+                    sent.wait(0.05)
     except Exception as error:
         failures.append(error)
 

@@ -158,7 +158,17 @@ def scenario():
     yield [alone(preset, scenario_step(preset, f"scenario-{preset}", ["tests/scenario"], ["-n", "2", "--dist", "loadfile"])) for preset in presets]
 
 
-PARTS = {"lint": lint, "unit": unit, "sql": sql, "fuzz": fuzz, "scenario": scenario}
+FAULT = ["--kills", "20", "--quick"]  # or what follows `ops/test fault`
+
+
+def fault():
+    """Everything fails at random under a running fleet: tests/fault/run.py."""
+    yield build("release")
+    yield Step("fault", ["/usr/bin/python3", "-B", ROOT / "tests/fault/run.py", *FAULT], whole,
+               {"COLDFLEET_BUILT": "yes", "COLDFLEET_CLUSTERS": str(OUT / "clusters"), "COLDFLEET_PRESET": "release"}, timeout=7200)
+
+
+PARTS = {"lint": lint, "unit": unit, "sql": sql, "fuzz": fuzz, "scenario": scenario, "fault": fault}
 
 
 def run(step):
@@ -180,6 +190,8 @@ def run(step):
         failed = 1
         output += "\nno test ran\n"
     print(f"{step.name:18} {passed:5} passed {failed:4} failed  {time.monotonic() - started:6.1f} s", flush=True)
+    if step.name == "fault":
+        print("\n".join("    " + line for line in output.splitlines() if line.startswith(("seed", "{"))), flush=True)
     if failed:
         print("\n".join("    " + line for line in output.splitlines()[-60:]), f"    (all of it: {log})", sep="\n", flush=True)
     return passed, failed
@@ -188,7 +200,12 @@ def run(step):
 def main():
     parser = argparse.ArgumentParser(prog="ops/test", description="Runs every test, or the parts named.")
     parser.add_argument("part", nargs="*", metavar="|".join(PARTS), help="default: all of them")
-    given = parser.parse_args()
+    parser.add_argument("--kills", help="with fault: how many faults, which then last longer; what else follows is for tests/fault/run.py, see its --help")
+    given, more = parser.parse_known_args()
+    if given.part == ["fault"] and (given.kills or more):
+        FAULT[:] = [*(["--kills", given.kills] if given.kills else []), *more]
+    elif given.kills or more:
+        parser.error(f"{' '.join(more) or '--kills'}: only with the part fault alone")
     unknown = [name for name in given.part if name not in PARTS]
     if unknown:
         parser.error(f"no part {unknown[0]}; there are {', '.join(PARTS)}")

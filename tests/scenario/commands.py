@@ -4,8 +4,10 @@ what the test says, so that it can be late, deaf or wrong at a moment of the tes
 
 import json
 import threading
+import uuid
 
 import cbor2
+import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -77,6 +79,57 @@ class Commands:
     def patience(self, ack_timeout="1 s"):
         """How long a sent command waits for its device to answer before it is sent again."""
         self.stack.sql("UPDATE command.setting SET ack_timeout = %s", [ack_timeout])
+
+
+class Insistent(Commands):
+    """Asks again until it is answered: an Idempotency-Key makes one request of all the tries."""
+
+    def call(self, path, token, body=None, status=200):
+        key = {"Idempotency-Key": str(uuid.uuid4())} if body is not None else {}
+
+        def answered():
+            answer = self.stack.rest(path, token, "GET" if body is None else "POST", body, key)
+            return answer if answer.status < 500 and answer.status not in (409, 429) or answer.status == status else None
+
+        answer = wait_for(answered, 180, f"an answer to {path}")
+        assert answer.status == status, answer
+        return answer.json
+
+
+    def cancel_request(self, request):
+        """Or finds that all of it has happened already."""
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+
+        def answered():
+            answer = self.stack.rest(f"/v1/requests/{request}:cancel", "operator", "POST", {"reason": "a test"}, key)
+            return answer.status == 200 or answer.status == 409 and b"none of its commands is left" in answer.body
+
+        wait_for(answered, 180, "an answer to a cancel")
+
+
+def insist(stack, query, parameters=None):
+    """Rows of a query, however often the database goes away meanwhile."""
+
+    def rows():
+        try:
+            return stack.sql(query, parameters) or [()]
+        except psycopg.Error:
+            return None
+
+    return wait_for(rows, 180, "the database")
+
+
+def broken_histories(stack):
+    """Each command's history is one chain of steps from requested to its state, with one last state in it; those that are not."""
+    return stack.sql("""
+        SELECT h.command_id, h.steps FROM (
+            SELECT command_id, array_agg(from_state || '>' || to_state ORDER BY history_id) AS steps,
+                count(*) FILTER (WHERE to_state = ANY (%(final)s)) AS ends,
+                bool_and(from_state = coalesce(before, 'requested')) AS whole, (array_agg(to_state ORDER BY history_id DESC))[1] AS last
+            FROM (SELECT *, lag(to_state) OVER (PARTITION BY command_id ORDER BY history_id) AS before FROM command.history) AS s
+            GROUP BY command_id) AS h
+        JOIN command.command AS c USING (command_id)
+        WHERE NOT h.whole OR h.ends <> 1 OR h.last <> c.state LIMIT 10""", {"final": list(FINAL)})
 
 
 class Received:

@@ -5,19 +5,16 @@ none on one that was cancelled before it was sent. What trackers did is read fro
 
 COLDFLEET_COMMANDS and COLDFLEET_KILLS say how many (default 300 and 10); COLDFLEET_SEED repeats a run."""
 
-import http.client
 import json
 import os
 import random
 import threading
 import time
-import uuid
 from collections import Counter
 
-import psycopg
 import pytest
 
-from commands import FINAL, Commands
+from commands import FINAL, Insistent, broken_histories, insist
 from stack import PATIENCE, wait_for
 
 COMMANDS = int(os.environ.get("COLDFLEET_COMMANDS", "300"))
@@ -28,21 +25,6 @@ TRACKERS, AWAY, AT_ONCE = 30, 5, 10
 LASTS = 600 * PATIENCE
 PARTS = ("api", "signer", "bridge", "broker", "postgres", "trackers")
 OPERATIONS = (("locate", {}), ("report-now", {}), ("locate", {}), ("disable", {"mode": "radio-off"}), ("enable", {}))
-
-
-class Insistent(Commands):
-    """Asks again until it is answered: an Idempotency-Key makes one request of all the tries."""
-
-    def call(self, path, token, body=None, status=200):
-        key = {"Idempotency-Key": str(uuid.uuid4())} if body is not None else {}
-
-        def answered():
-            answer = self.stack.rest(path, token, "GET" if body is None else "POST", body, key)
-            return answer if answer.status < 500 and answer.status not in (409, 429) or answer.status == status else None
-
-        answer = wait_for(answered, 60, f"an answer to {path}")
-        assert answer.status == status, answer
-        return answer.json
 
 
 class Fleet:
@@ -104,19 +86,7 @@ def order_all(commands, present, away, rng, ordered):
         request = commands.order_many(serials, operation, expires_at, **arguments)
         ordered += [row[0] for row in commands.of_request(request)]
         if rng.random() < 0.3:
-            commands.call(f"/v1/requests/{request}:cancel", "operator", {"reason": "a test"})
-
-
-def insist(stack, query, parameters):
-    """Rows of a query, however often the database goes away meanwhile."""
-
-    def rows():
-        try:
-            return stack.sql(query, parameters) or [()]
-        except psycopg.Error:
-            return None
-
-    return wait_for(rows, 60, "the database")
+            commands.cancel_request(request)
 
 
 @pytest.fixture
@@ -173,19 +143,6 @@ def test_every_command_ends_in_one_truthful_state_whatever_is_killed_and_no_trac
             assert times == 0, (command, serial, state, sent_at, times)
         assert state != "cancelled" or sent_at is None
     assert acts == {}, "a tracker acted on what was never ordered of it"
-    assert_histories_lead_to_the_states(stack)
+    assert broken_histories(stack) == []
     assert states["succeeded"] > COMMANDS / 4 and states["cancelled"] > 0
 
-
-def assert_histories_lead_to_the_states(stack):
-    """Each command's history is one chain of allowed steps from requested to its state, with one last state in it."""
-    broken = stack.sql("""
-        SELECT h.command_id, h.steps FROM (
-            SELECT command_id, array_agg(from_state || '>' || to_state ORDER BY history_id) AS steps,
-                count(*) FILTER (WHERE to_state = ANY (%(final)s)) AS ends,
-                bool_and(from_state = coalesce(before, 'requested')) AS whole, (array_agg(to_state ORDER BY history_id DESC))[1] AS last
-            FROM (SELECT *, lag(to_state) OVER (PARTITION BY command_id ORDER BY history_id) AS before FROM command.history) AS s
-            GROUP BY command_id) AS h
-        JOIN command.command AS c USING (command_id)
-        WHERE NOT h.whole OR h.ends <> 1 OR h.last <> c.state""", {"final": list(FINAL)})
-    assert broken == []

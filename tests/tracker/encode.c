@@ -46,6 +46,11 @@ struct writer {
 	size_t records;
 };
 
+const char *encode_quantity(uint16_t quantity)
+{
+	return quantity_table[quantity].name;
+}
+
 size_t encode_number(char out[ENCODE_NUMBER_MAX], double value)
 {
 	for (int digits = 15; digits <= 17; digits++) {

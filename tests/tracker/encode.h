@@ -38,4 +38,7 @@ const char *encoding_content_type(enum encoding encoding);
 /* The shortest decimal that reads back as the same double, as in "4.1". Returns its length. */
 size_t encode_number(char out[ENCODE_NUMBER_MAX], double value);
 
+/* As in a record: "temp". */
+const char *encode_quantity(uint16_t quantity);
+
 #endif

@@ -10,10 +10,11 @@
 #include <time.h>
 
 #include "core/log.h"
+#include "tests/tracker/diary.h"
 #include "tests/tracker/physics.h"
 
 #define SLOW_EVERY 6 /* samples between two measurements of battery, position and the like */
-#define FILES_EACH 3 /* socket, libmosquitto's socket pair; with --flash one more */
+#define FILES_EACH 3 /* socket, libmosquitto's socket pair; with --flash and --diary one more each */
 #define FILES_BASE 64
 #define PATH_BYTES 4096
 
@@ -21,6 +22,7 @@ struct member {
 	struct fleet *fleet;
 	struct device *device;
 	struct mcu *mcu;
+	struct diary *diary;
 	struct physics physics;
 	struct event *timer;
 	bool started, finished;
@@ -57,6 +59,7 @@ static void measure(struct member *m, int64_t ts)
 	bool all = ts / interval_us(m->fleet) % SLOW_EVERY == 0;
 	size_t n = physics_measure(&m->physics, ts, all, measures);
 
+	diary_write(m->diary, device_flash(m->device), ts, measures, n);
 	flash_append(device_flash(m->device), ts, measures, n);
 }
 
@@ -84,7 +87,8 @@ static void finish(struct member *m)
 		return;
 	m->finished = true;
 	m->fleet->finished++;
-	evtimer_del(m->timer);
+	if (m->started)
+		evtimer_del(m->timer);
 	device_flush(m->device);
 }
 
@@ -97,6 +101,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (!m->started) {
 		m->started = true;
 		device_start(m->device);
+		if (m->finished)
+			return;
 		m->next = next_moment(m, now_us());
 		arm(m);
 		return;
@@ -223,6 +229,11 @@ static bool add(struct fleet *f, struct event_base *base, const char *serial, st
 		mcu_free(&m->mcu);
 		return false;
 	}
+	if (f->o.diary != NULL && (m->diary = diary_open(f->o.diary, serial, e)) == NULL) {
+		device_free(&m->device);
+		mcu_free(&m->mcu);
+		return false;
+	}
 	m->timer = evtimer_new(base, on_timer, m);
 	if (m->timer == NULL)
 		abort();
@@ -243,7 +254,8 @@ struct fleet *fleet_new(struct event_base *base, const struct fleet_options *opt
 	f->o = *options;
 	f->changed = changed;
 	f->arg = arg;
-	bool ok = link_files(serials->count * (options->flash != NULL ? FILES_EACH + 1 : FILES_EACH) + FILES_BASE, e);
+	size_t files = FILES_EACH + (options->flash != NULL ? 1u : 0u) + (options->diary != NULL ? 1u : 0u);
+	bool ok = link_files(serials->count * files + FILES_BASE, e);
 	for (size_t i = 0; ok && i < serials->count; i++)
 		ok = add(f, base, serials->names[i], e);
 	if (!ok)
@@ -259,6 +271,7 @@ void fleet_free(struct fleet **f)
 		device_free(&(*f)->members[i].device);
 		event_free((*f)->members[i].timer);
 		mcu_free(&(*f)->members[i].mcu);
+		diary_close(&(*f)->members[i].diary);
 	}
 	free((*f)->members);
 	free(*f);

@@ -26,6 +26,7 @@ struct fleet_options {
 	int64_t count; /* samples to measure, not counting the backfill; 0: without end */
 	size_t capacity;
 	const char *flash; /* folder, NULL: in memory */
+	const char *diary; /* folder for what each has measured, NULL: nobody writes it down */
 	const char *trust; /* file: whose commands count, NULL: nobody's */
 	int32_t epoch;     /* EPOCH_UNKNOWN: ask the backend which is free */
 };

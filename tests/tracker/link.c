@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define PATH_BYTES 4096
-#define KEEPALIVE  60
 
 static bool find(const char *dir, const char *name, const char *suffix, char out[PATH_BYTES], struct err *e)
 {
@@ -30,7 +29,7 @@ struct mqtt *link_new(const struct link *link, const char *serial, struct event_
 				 .host = link->host,
 				 .port = (int)link->port,
 				 .client_id = serial,
-				 .keepalive = KEEPALIVE};
+				 .keepalive = (int)link->keepalive};
 
 	if (!link->clear) {
 		if (link->certs == NULL) {

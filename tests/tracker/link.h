@@ -19,6 +19,7 @@ struct link {
 	int64_t port;
 	const char *certs, *ca;
 	bool clear;
+	double keepalive; /* seconds */
 };
 
 /* Rows of an option table whose struct has a member `link`. */
@@ -39,6 +40,8 @@ struct link {
 		{"ca", OPTION_TEXT,    offsetof(type, link.ca),                                                        \
 		 NULL, "COLDFLEET_CA", 0,                                                                              \
 		 0,    "FILE",         "certificate of the CA; without it CERTS/ca.crt"},                              \
+		{"keepalive", OPTION_SECONDS,   offsetof(type, link.keepalive), "60", NULL, 5, 3600,                   \
+		 "TIME",      "MQTT keep alive"},                                                                      \
 	{                                                                                                              \
 		"clear", OPTION_FLAG, offsetof(type, link.clear), NULL, NULL, 0, 0, NULL,                              \
 			"no TLS: for a private broker on the loopback"                                                 \

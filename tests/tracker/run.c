@@ -17,7 +17,7 @@
 
 struct run {
 	struct link link;
-	const char *serials, *flash, *trust;
+	const char *serials, *flash, *diary, *trust;
 	struct command_faults faults;
 	int64_t trackers, pack, backlog, window, seed, count, capacity, epoch;
 	double interval, backfill, duration, drain, start_over, resend_after;
@@ -48,6 +48,8 @@ static const struct option_item items[] = {
 	{"seed", OPTION_INT, AT(seed), "1", NULL, 0, 0, "N", "another seed, another weather"},
 	{"flash", OPTION_TEXT, AT(flash), NULL, NULL, 0, 0, "DIR",
 	 "keep each tracker's flash in DIR, so that a restart goes on"},
+	{"diary", OPTION_TEXT, AT(diary), NULL, NULL, 0, 0, "DIR",
+	 "write down every sample in DIR/SERIAL.samples before it goes to flash"},
 	{"capacity", OPTION_INT, AT(capacity), "20000", NULL, 1, 10000000, "N", "samples that a flash holds"},
 	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, 32767, "N",
 	 "epoch of an empty flash; -1: ask the backend which is unused"},
@@ -153,6 +155,7 @@ static struct fleet_options fleet_options(const struct run *r, size_t trackers)
 		.count = r->count,
 		.capacity = (size_t)r->capacity,
 		.flash = r->flash,
+		.diary = r->diary,
 		.trust = r->trust,
 		.epoch = (int32_t)r->epoch,
 	};

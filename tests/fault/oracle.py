@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the trackers' own diaries say, compared with what the back end has: each sample once, with the values measured;
+every hole in the numbers closed because it was filled; quarantine only for a reason that the faults give; commands where
+the trackers' logs of acts put them; the audit trail whole. Each check returns what is wrong, in words."""
+
+import json
+import os
+import struct
+import subprocess
+from collections import Counter
+from datetime import timezone
+
+from commands import broken_histories
+from stack import BIN
+
+COLUMNS = {"temp": "temperature_c", "hum": "humidity_pct", "lux": "light_lux", "shock": "shock_ms2", "batt": "battery_pct",
+           "rsrp": "rsrp_dbm", "lat": "latitude", "lon": "longitude", "alt": "altitude_m", "acc": "accuracy_m",
+           "door": "door_open", "tamper": "tampered", "power": "mains_power"}
+DOUBLES = ("lat", "lon")
+SHOWN = 10
+
+
+def diaries(folder):
+    """{(serial, epoch, seq): {ts, values by column}}; of two lines with one number the later one counts."""
+    samples = {}
+    for path in sorted(folder.glob("*.samples")):
+        for line in path.read_text().splitlines():
+            said = json.loads(line)
+            key = (path.stem, said.pop("epoch"), said.pop("seq"))
+            samples[key] = {"ts": said.pop("ts"), **{COLUMNS[name]: value(name, v) for name, v in said.items()}}
+    return samples
+
+
+def value(name, v):
+    """As the column holds it."""
+    if name in ("door", "tamper", "power"):
+        return bool(v)
+    return v if name in DOUBLES else struct.pack("f", v)
+
+
+def stored(stack):
+    """The same from the database, and how many rows it took."""
+    columns = list(COLUMNS.values())
+    rows = stack.sql(f"SELECT serial, epoch, seq, ts, probe, flags, extra::text, {', '.join(columns)} FROM telemetry.reading JOIN fleet.device USING (device_id)")
+    found = {}
+    for serial, epoch, seq, ts, probe, flags, extra, *values in rows:
+        moment = ts.astimezone(timezone.utc)
+        sample = {"ts": round(moment.replace(microsecond=0).timestamp()) * 1000000 + moment.microsecond}
+        for (name, column), v in zip(COLUMNS.items(), values):
+            if v is not None:
+                sample[column] = v if isinstance(v, bool) else value(name, v)
+        if probe or flags or extra:
+            sample["unexpected"] = (probe, flags, extra)
+        found[(serial, epoch, seq)] = sample
+    return found, len(rows)
+
+
+def telemetry(stack, folder):
+    said = diaries(folder)
+    have, rows = stored(stack)
+    lost = sorted(set(said) - set(have))
+    strange = sorted(set(have) - set(said))
+    other = sorted(key for key in said if key in have and said[key] != have[key])
+    figures = {"samples": len(said), "rows": rows, "lost": len(lost), "twice": rows - len(have), "never measured": len(strange), "altered": len(other)}
+    wrong = [f"{name}: {[(key, said.get(key), have.get(key)) for key in keys[:SHOWN]]}"
+             for name, keys in (("lost", lost), ("never measured", strange), ("altered", other)) if keys]
+    if rows != len(have):
+        wrong.append(f"{rows - len(have)} rows more than samples")
+    return figures, wrong + numbers(stack, said)
+
+
+def numbers(stack, said):
+    """The ledger of gaps: nothing open, nothing lost at source, and the highest number is the diary's."""
+    wrong = []
+    for row in stack.sql("SELECT serial, epoch, seq_from, seq_to, missing::text, lost::text, closed_at FROM telemetry.gap JOIN fleet.device USING (device_id) "
+                         "WHERE closed_at IS NULL OR lost <> '{}' OR missing <> '{}' LIMIT 10"):
+        wrong.append(f"gap that is not filled: {row}")
+    high = {}
+    for serial, epoch, seq in said:
+        high[serial] = max(high.get(serial, (-1, -1)), (epoch, seq))
+    for serial, epoch, seq_high in stack.sql("SELECT serial, epoch, seq_high FROM telemetry.device_state JOIN fleet.device USING (device_id)"):
+        if serial in high and high[serial] != (epoch, seq_high):
+            wrong.append(f"{serial}: accounted for up to {(epoch, seq_high)}, measured up to {high[serial]}")
+    return wrong
+
+
+def quarantine(stack, clock_jumped):
+    rows = stack.sql("SELECT reason, count(*), min(detail) FROM telemetry.quarantine GROUP BY 1")
+    return {reason: count for reason, count, _ in rows}, [f"quarantine: {row}" for row in rows if not (row[0] == "clock" and clock_jumped)]
+
+
+def commands(stack, acts, ordered):
+    """Each command is final, and succeeded where and only where its tracker did it, once."""
+    rows = stack.sql("SELECT command_id::text, serial, c.state, sent_at, detail FROM command.command AS c JOIN fleet.device USING (device_id)")
+    done, wrong = Counter(acts), []
+    for command, serial, state, sent_at, detail in rows:
+        times = done.pop((serial, command), 0)
+        fine = {"succeeded": times == 1, "failed": times <= 1, "rejected": times == 0, "cancelled": times == 0 and sent_at is None,
+                # Nobody heard of it in time; what it says of the device must be true.
+                "expired": times == 0, "refused": times == 0}.get(state, False)
+        if not fine:
+            wrong.append(f"command {command} of {serial}: {state} ({detail}), done {times} times, sent {sent_at}")
+    if done:
+        wrong.append(f"done, and nobody ordered it: {list(done)[:SHOWN]}")
+    missing = set(ordered) - {row[0] for row in rows}
+    if missing:
+        wrong.append(f"ordered, and unknown now: {list(missing)[:SHOWN]}")
+    return dict(Counter(row[2] for row in rows)), wrong + [f"history: {row}" for row in broken_histories(stack)]
+
+
+def audit(stack):
+    """The whole trail, exported and verified the way an auditor does it."""
+    tool = [BIN / "coldfleetctl", "audit"]
+    export = subprocess.run([*tool, "export"], capture_output=True, check=False, env={**os.environ, **stack.env, "COLDFLEET_TOKEN": stack.env["COLDFLEET_TOKEN_AUDITOR"]})
+    check = subprocess.run([*tool, "verify", "-", "--key", stack.env["COLDFLEET_AUDIT_KEY"]], input=export.stdout, capture_output=True, check=False)
+    entries = export.stdout.count(b'{"previous"')
+    fine = export.returncode == 0 and check.returncode == 0 and entries > 0
+    return {"entries": entries}, [] if fine else [f"audit: {export.stderr.decode()}{check.stdout.decode()}{check.stderr.decode()}"]

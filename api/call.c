@@ -297,6 +297,8 @@ struct brought {
 	const char *if_match; /* NULL: none, or the route does not look at it */
 	const char *body;     /* ends with NUL; borrowed from the request; "" without one */
 	const char *format;   /* of a body of rows */
+	char *read;           /* what the route's reader made of the body, to be freed; NULL: it has none */
+	size_t body_len;
 };
 
 static bool is_printable(const char *text, size_t min, size_t max)
@@ -338,12 +340,26 @@ static bool take_rows(struct http_request *r, struct brought *b, struct err *e)
 	return true;
 }
 
+/* A body that says what it is in one of the ways of its own. */
+static bool take_read(struct http_request *r, const struct route_reader *reader, struct brought *b, struct err *e)
+{
+	const char *type = http_field(r, HTTP_CONTENT_TYPE);
+	size_t len = strlen(reader->media);
+	if (type == NULL || strcspn(type, "; \t") != len || strncasecmp(type, reader->media, len) != 0)
+		return err_set(e, ERR_MEDIA, "Content-Type: expected %s", reader->media);
+	b->body_len = evbuffer_get_length(http_body(r));
+	b->body = whole_body(r);
+	return reader->read(b->body, b->body_len, &b->read, e);
+}
+
 static bool take_body(struct http_request *r, const struct route *route, struct brought *b, struct err *e)
 {
 	size_t len = evbuffer_get_length(http_body(r));
 	b->body = "";
 	if (route->rows)
 		return take_rows(r, b, e);
+	if (route->reader != NULL)
+		return take_read(r, route->reader, b, e);
 	if (route->fields == NULL)
 		return len == 0 || err_set(e, ERR_REQUEST, "%s takes no body here, got %zu bytes", http_method(r), len);
 	if (!fields_media(http_field(r, HTTP_CONTENT_TYPE), strcmp(route->method, "PATCH") == 0, e))
@@ -377,6 +393,14 @@ static int send_all(struct db *db, const struct route_match *m, const struct bro
 		p.value[p.db.count++] = b->format;
 	if (m->route->fields != NULL || m->route->rows)
 		p.value[p.db.count++] = b->body;
+	if (b->read != NULL) {
+		p.db.lengths = p.length;
+		p.db.formats = p.format;
+		p.value[p.db.count++] = b->read;
+		p.length[p.db.count] = (int)b->body_len;
+		p.format[p.db.count] = 1;
+		p.value[p.db.count++] = b->body;
+	}
 	if (m->route->if_match)
 		p.value[p.db.count++] = b->if_match;
 	int sent = call_begin(db, b->token_sha256, m->route->role, http_id(c->request), on_result, c);
@@ -393,6 +417,7 @@ void call_run(struct db *db, struct http_request *r, const struct route_match *m
 	struct err e = {0};
 	if (!call_token(http_field(r, HTTP_AUTHORIZATION), b.token_sha256, &e) || !take_body(r, m->route, &b, &e) ||
 	    !take_fields(r, m->route, &b, &e)) {
+		free(b.read);
 		http_problem_err(r, &e);
 		return;
 	}
@@ -401,6 +426,7 @@ void call_run(struct db *db, struct http_request *r, const struct route_match *m
 		abort();
 	c->request = r;
 	int sent = db != NULL ? send_all(db, m, &b, c) : 0;
+	free(b.read);
 	if (sent == 2 + (b.key != NULL) && db_commit(db, on_commit, c))
 		return;
 	err_set(&c->err, ERR_DB_LOST, "%s", try_again);

@@ -13,6 +13,7 @@
 struct call_params {
 	struct db_params db;
 	const char *value[ROUTE_PARAMS_MAX + 3];
+	int length[ROUTE_PARAMS_MAX + 3], format[ROUTE_PARAMS_MAX + 3];
 };
 
 /* Takes `r`: it is answered now or later. `db` NULL: none is up, which is an answer too. */

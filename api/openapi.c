@@ -190,7 +190,8 @@ static bool has_checked_params(const struct route *r)
 /* What follows from the row alone. */
 static bool may_refuse(const struct route *r, int status)
 {
-	bool proved = r->role != NULL, body = r->fields != NULL || r->rows, post = strcmp(r->method, "POST") == 0;
+	bool proved = r->role != NULL, body = r->fields != NULL || r->rows || r->reader != NULL,
+	     post = strcmp(r->method, "POST") == 0;
 	switch (status) {
 	case 400:
 		return true;
@@ -341,11 +342,20 @@ static json_t *fields_content(const struct route *r, const json_t *example)
 	return content;
 }
 
+/* What a reader takes is described by its example alone. */
+static json_t *reader_content(const struct route *r, const json_t *example)
+{
+	json_t *schema = made(json_pack("{s:s}", "type", json_is_string(example) ? "string" : "object"));
+	return made(json_pack("{s:o}", r->reader->media, one_body(schema, example)));
+}
+
 static json_t *request_body(const struct route *r, const json_t *said)
 {
 	const json_t *example = json_object_get(said, "body");
 	return made(json_pack("{s:b,s:o}", "required", 1, "content",
-			      r->rows ? rows_content(example) : fields_content(r, example)));
+			      r->rows             ? rows_content(example)
+			      : r->reader != NULL ? reader_content(r, example)
+						  : fields_content(r, example)));
 }
 
 static json_t *description(const struct route *r)
@@ -371,7 +381,7 @@ static json_t *operation(const struct route *r, const json_t *said, const char *
 	if (json_array_size(params) > 0)
 		put(o, "parameters", json_incref(params));
 	json_decref(params);
-	if (r->fields != NULL || r->rows)
+	if (r->fields != NULL || r->rows || r->reader != NULL)
 		put(o, "requestBody", request_body(r, said));
 	put(o, "responses", responses);
 	return o;

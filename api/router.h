@@ -40,6 +40,13 @@ struct param {
 struct api;
 struct http_request;
 
+/* A body that is neither an object of fields nor rows: `read` makes JSON of it, to be freed. The statement gets that,
+ * and then the bytes as they came. */
+struct route_reader {
+	const char *media;
+	bool (*read)(const char *bytes, size_t len, char **json, struct err *e);
+};
+
 /* A long answer, made chunk by chunk. Its statement gets the route's parameters and then the key of the chunk, NULL at
  * first, and returns one row: `body` text, `next` text, the key of the next chunk or NULL. */
 struct route_stream {
@@ -63,8 +70,9 @@ struct route {
 	const struct field
 		*fields; /* of the body, which is the statement's next parameter, jsonb; NULL: no body is taken */
 	size_t field_count;
-	bool rows;     /* the body is NDJSON or CSV, text that the statement gets as it is, after 'ndjson' or 'csv' */
-	bool if_match; /* If-Match is required, and the parameter after that */
+	bool rows; /* the body is NDJSON or CSV, text that the statement gets as it is, after 'ndjson' or 'csv' */
+	const struct route_reader *reader; /* of a body that is neither; NULL: none */
+	bool if_match;                     /* If-Match is required, and the parameter after that */
 	const struct route_stream *streams;
 	size_t stream_count;
 	bool live; /* an answer without an end, of events; the statement admits to it, and its last parameter is

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/contract.h"
+#include "api/logger_file.h"
 #include "schema/queries.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -200,6 +201,14 @@ static const struct field token_fields[] = {
 
 static const struct param import_params[] = {
 	QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept in the history")};
+static const struct param logger_import_params[] = {
+	SERIAL,
+	QUERY("zone", PARAM_TEXT, .min = 1, .max = 64,
+	      .help = "zone of the device's clock, for the file has none: UTC, Africa/Accra, +02:00"),
+	QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept with the file"),
+};
+static const struct route_reader logger_reader = {"text/plain", logger_file_read};
+static const struct param logger_files_params[] = {SERIAL, PAGE("files")};
 static const struct param operation_params[] = {OPERATION};
 static const struct param operation_rows_params[] = {
 	OPERATION,
@@ -449,6 +458,19 @@ const struct route routes[] = {
 	 .role = "viewer",
 	 PARAMS(gaps_params),
 	 .statement = &stmt_api_device_gaps},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/logger-files",
+	 .summary = "Files that were imported of a data logger, with what it found itself, the latest first",
+	 .role = "viewer",
+	 PARAMS(logger_files_params),
+	 .statement = &stmt_api_logger_files},
+	{.method = "POST",
+	 .path = "/v1/devices/{serial}/logger-files",
+	 .summary = "Import a file of a Q-tag or Fridge-tag logger: kept as it is, its samples as readings",
+	 .role = "operator",
+	 PARAMS(logger_import_params),
+	 .reader = &logger_reader,
+	 .statement = &stmt_api_logger_import},
 	{.method = "GET",
 	 .path = "/v1/quarantine",
 	 .summary = "Messages that could not be stored as readings, the latest first",

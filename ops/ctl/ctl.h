@@ -51,6 +51,7 @@ bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_ask(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_decide(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_watch(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_logger_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_config_set(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e);

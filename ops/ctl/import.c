@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Many devices from a file: it is sent whole, worked on by the API in the background, and watched from here. What was
- * refused is shown the way compilers do: file, line, reason. */
+ * What comes in files: of a data logger, and many devices. These are sent whole, worked on by the API in the
+ * background, and watched from here. What was refused is shown the way compilers do: file, line, reason. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +219,34 @@ bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e)
 	bool ok = target_ok(&t, e) && ctl_call(ctl, &call, &r, e);
 	free(bytes);
 	ok = ok && follow(ctl, in, &r, e);
+	reply_free(&r);
+	return ok;
+}
+
+/* A file of a data logger, whose times have the zone that --zone says. */
+bool run_logger_import(struct ctl *ctl, const struct invocation *in, struct err *e)
+{
+	char *serial[] = {(char[CLIENT_ID_MAX]){""}};
+	const char *given = invocation_value(in, "serial");
+	struct target t;
+	struct reply r = {0};
+	size_t len;
+
+	if (given == NULL)
+		return err_set(e, ERR_CONFIG, "expected --serial, the device that the file is of");
+	if (strlen(given) >= CLIENT_ID_MAX)
+		return err_set(e, ERR_CONFIG, "--serial: expected at most 64 characters");
+	snprintf(serial[0], CLIENT_ID_MAX, "%s", given);
+	char *bytes = read_file(in->args[0], &len, e);
+	if (bytes == NULL)
+		return false;
+	target_path(&t, in->command->path, serial);
+	target_param(&t, "zone", invocation_value(in, "zone"));
+	target_param(&t, "reason", invocation_value(in, "reason"));
+	const struct call call = {
+		.method = "POST", .target = t.text, .body = bytes, .body_len = len, .content_type = "text/plain"};
+	bool ok = target_ok(&t, e) && ctl_call(ctl, &call, &r, e) && ctl_show(ctl, &r, e);
+	free(bytes);
 	reply_free(&r);
 	return ok;
 }

@@ -72,6 +72,16 @@ class Lab:
     def group_name(self):
         return self.stack.value("SELECT name FROM fleet.device_group WHERE group_id = %s", [self.group()["id"]])
 
+    def logger_file(self, kept=False):
+        """A device that is no tracker, and a file of a logger of yesterday that nobody has imported yet, or somebody has."""
+        text = self.contract.by_id["logger_import"].bodies["text/plain"]["example"].replace("TEST00001", f"TEST{next(numbers):05d}")
+        text = text.replace("2026-11-01", str((datetime.now(timezone.utc) - timedelta(days=1)).date()))
+        made = {"path": self.device(), "query": [("zone", "UTC")], "body": text}
+        if kept:
+            path = f"/v1/devices/{made['path']['serial']}/logger-files?zone=UTC"
+            assert self.stack.rest(path, "ADMIN", "POST", text, {"Content-Type": "text/plain"}).status == 201
+        return made
+
     def asked(self, operation="locate", actor="contract"):
         """A request of somebody for a command to a device of its own, which nobody will send before tomorrow: the numbers of both, and
         the digest to approve."""
@@ -133,6 +143,7 @@ READY = {
     "group_delete": lambda lab: {"path": lab.group()},
     "group_join": lambda lab: {"path": lab.group()},
     "group_leave": lambda lab: {"path": lab.group()},
+    "logger_import": lambda lab: lab.logger_file(),
     "command_make": lambda lab: {"path": lab.device()},
     "command": lambda lab: {"path": lab.asked()["command"]},
     "command_cancel": lambda lab: {"path": lab.asked()["command"]},
@@ -147,6 +158,8 @@ READY = {
 # What makes it answer with a status that its row of the route table does not explain.
 REFUSED = {
     ("device_create", 409): lambda lab: {"body": {**lab.new_device_body(), "serial": "spare-01"}},
+    ("logger_import", 200): lambda lab: lab.logger_file(kept=True),
+    ("logger_import", 409): lambda lab: {**lab.logger_file(), "path": {"serial": "spare-01"}},
     ("device_patch", 409): lambda lab: {"path": lab.decommissioned()},
     ("device_decommission", 409): lambda lab: {"path": lab.decommissioned()},
     ("config_put", 409): lambda lab: {"path": lab.decommissioned()},
@@ -219,7 +232,7 @@ def stale(lab, call):
 
 
 def wrong_media(lab, call):
-    call.headers["Content-Type"] = "text/plain"
+    call.headers["Content-Type"] = "image/png"
 
 
 def invalid(lab, call):

@@ -10,6 +10,7 @@ import json
 import re
 import socket
 import time
+from datetime import date, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -39,6 +40,7 @@ class Side:
         self.model, self.firmware, self.message = f"{self.word}-model", f"{self.word}-fw", f"{self.word} payload"
         self.make_device(stack)
         self.make_telemetry(stack)
+        self.make_logger(stack)
         self.ids = {
             "groups": stack.value("SELECT group_id FROM fleet.device_group WHERE name = %s", [self.group]),
             "quarantine": stack.value("SELECT id FROM telemetry.quarantine WHERE detail = %s", [self.word]),
@@ -69,6 +71,12 @@ class Side:
                           {"If-Match": "*"}).status == 200
         made = stack.rest("/v1/groups", "ADMIN", "POST", {"name": self.group, "description": f"{self.word} description"})
         assert made.status == 201 and stack.rest(f"/v1/groups/{made.json['id']}/members/{self.serial}", "ADMIN", "PUT").status == 204
+
+    def make_logger(self, stack):
+        text = Contract(stack.rest("/openapi.json", None).json).by_id["logger_import"].bodies["text/plain"]["example"]
+        self.logger_file = text.replace("TEST00001", self.word).replace("2026-11-01", str(date.today() - timedelta(days=1)))
+        made = stack.rest(f"/v1/devices/{self.serial}/logger-files?zone=UTC", "ADMIN", "POST", self.logger_file, {"Content-Type": "text/plain"})
+        assert made.status == 201, made
 
     def make_telemetry(self, stack):
         stack.sql("SELECT telemetry.ensure_partition(now())")
@@ -134,7 +142,7 @@ QUERY = {
     "limit": HARMLESS, "sort": HARMLESS, "state": HARMLESS, "silent_for": HARMLESS, "battery_below": HARMLESS, "bbox": HARMLESS,
     "format": HARMLESS, "reason": HARMLESS, "result": HARMLESS, "from": HARMLESS, "to": HARMLESS, "bucket": HARMLESS,
     "action": HARMLESS, "kind": HARMLESS, "since": HARMLESS, "until": HARMLESS, "type": HARMLESS, "after": HARMLESS,
-    "operation": HARMLESS,
+    "operation": HARMLESS, "zone": HARMLESS,
     "cursor": HARMLESS,  # test_a_cursor_of_somebody_who_sees_more_shows_no_more
 }
 HEADER = {"Idempotency-Key": HARMLESS,  # test_an_idempotency_key_of_somebody_else_repeats_nothing
@@ -150,7 +158,8 @@ BODY = {
 # Objects that have one field of several.
 ONE_OF = {"target"}
 # A body that is no object of fields.
-ROWS = {"devices_import": lambda side: json.dumps({"serial": side.serial, "manufacturer": "M", "model": "M"}).encode()}
+ROWS = {"logger_import": lambda side: side.logger_file.encode(),
+        "devices_import": lambda side: json.dumps({"serial": side.serial, "manufacturer": "M", "model": "M"}).encode()}
 # Where something that exists is answered otherwise than something that does not, and why that is no leak.
 TOLD = {
     ("device_patch", "module.imei"): "an IMEI belongs to one device in the world, so a second one is refused; by whom it is held is not said",
@@ -206,6 +215,7 @@ class Walk:
         self.stack = stack
         self.contract = Contract(stack.rest("/openapi.json", None).json)
         self.mine, self.theirs, self.nobody = Side(stack, "mine"), Side(stack, "theirs"), Nobody()
+        self.nobody.logger_file = self.theirs.logger_file.replace(self.theirs.word, self.nobody.word)
         wait_for(lambda: self.theirs.word in str(stack.rest("/v1/fleet/summary", "ADMIN").json), 60, "the counts to be of now")
         self.client = Client(self.contract, urlsplit(stack.env["COLDFLEET_API"]).port)
 

@@ -51,7 +51,10 @@ INSERT INTO excepted VALUES
 	('coldchain.excursion', 'computed from readings, assignments and profiles'),
 	('coldchain.excursion_revision', 'is itself a history, and unchangeable'),
 	('coldchain.exposure', 'computed from excursions'),
-	('coldchain.due', 'what is yet to be computed');
+	('coldchain.due', 'what is yet to be computed'),
+	('coldchain.logger_limit', 'part of a file, which is watched'),
+	('coldchain.logger_verdict', 'part of a file, which is watched'),
+	('coldchain.logger_span', 'part of a file, which is watched');
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 	WHERE n.nspowner = 'coldfleet_owner'::regrole AND c.relkind IN ('r', 'p') AND NOT c.relispartition

@@ -223,10 +223,69 @@ static const struct param operation_rows_params[] = {
 	}
 #define WHY QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept in the history")
 
+#define KINDS "excursion,tamper,sensor,door,power,battery,silence"
+#define WEBHOOK_URL                                                                                                    \
+	"where it is told; https, at an address of the public Internet unless the configuration allows others"
+#define WEBHOOK_KINDS "of which kinds of alarms; null or absent: of all"
+#define WEBHOOK_ID                                                                                                     \
+	{                                                                                                              \
+		.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT32_MAX,                         \
+		.help = "the webhook's number"                                                                         \
+	}
+
 static const struct param stream_params[] = {
 	QUERY("device", PARAM_SERIAL, .help = "only of this device"),
 	QUERY("group", PARAM_TEXT, .min = 1, .max = 128, .help = "only of the devices in this group, by name"),
 	QUERY("type", PARAM_TEXT, .min = 1, .max = 200, .help = "only of these types, with commas between"),
+};
+
+static const struct param alarms_params[] = {
+	PAGE("alarms"),
+	QUERY("state", PARAM_TEXT, .min = 1, .max = 100, .help = "in one of these states, with commas between"),
+	QUERY("kind", PARAM_WORD, .words = KINDS, .help = "of this kind"),
+	QUERY("device", PARAM_SERIAL, .help = "of this device"),
+	QUERY("shipment", PARAM_INT, .min = 1, .max = INT32_MAX, .help = "of this shipment, by number"),
+};
+static const struct param alarm_params[] = {
+	{.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT64_MAX, .help = "the alarm's number"},
+};
+static const struct field alarm_acknowledge_fields[] = {
+	{.name = "reason",
+	 .type = FIELD_TEXT,
+	 .required = true,
+	 .min = 1,
+	 .max = 2000,
+	 .help = "what is known or done about it; kept with the alarm"},
+};
+
+static const struct param webhooks_params[] = {PAGE("webhooks")};
+static const struct param webhook_params[] = {WEBHOOK_ID};
+static const struct param webhook_delete_params[] = {WEBHOOK_ID, WHY};
+static const struct param deliveries_params[] = {
+	WEBHOOK_ID,
+	PAGE("deliveries"),
+	QUERY("state", PARAM_WORD, .words = "waiting,delivered,dead", .help = "in this state; dead: given up"),
+};
+static const struct param delivery_params[] = {
+	{.name = "id",
+	 .in = PARAM_PATH,
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = INT64_MAX,
+	 .help = "the delivery's number"},
+};
+static const struct field webhook_create_fields[] = {
+	{.name = "description", .type = FIELD_TEXT, .required = true, .min = 1, .max = 128, .help = "what it is for"},
+	{.name = "url", .type = FIELD_TEXT, .required = true, .min = 10, .max = 2000, .help = WEBHOOK_URL},
+	{.name = "kinds", .type = FIELD_TEXTS, .nullable = true, .max = 32, .help = WEBHOOK_KINDS},
+	REASON,
+};
+static const struct field webhook_patch_fields[] = {
+	{.name = "description", .type = FIELD_TEXT, .min = 1, .max = 128, .help = "what it is for"},
+	{.name = "url", .type = FIELD_TEXT, .min = 10, .max = 2000, .help = WEBHOOK_URL},
+	{.name = "kinds", .type = FIELD_TEXTS, .nullable = true, .max = 32, .help = WEBHOOK_KINDS},
+	{.name = "enabled", .type = FIELD_BOOL, .help = "false: nothing is sent until it is true again"},
+	REASON,
 };
 
 static const struct param groups_params[] = {PAGE("groups")};
@@ -657,6 +716,64 @@ const struct route routes[] = {
 	 .role = "operator",
 	 PARAMS(group_member_params),
 	 .statement = &stmt_api_group_leave},
+
+	{.method = "GET",
+	 .path = "/v1/alarms",
+	 .summary = "Alarms, the latest first",
+	 .role = "viewer",
+	 PARAMS(alarms_params),
+	 .statement = &stmt_api_alarms},
+	{.method = "POST",
+	 .path = "/v1/alarms/{id}:acknowledge",
+	 .summary = "Acknowledge an alarm, with a reason",
+	 .role = "operator",
+	 PARAMS(alarm_params),
+	 FIELDS(alarm_acknowledge_fields),
+	 .statement = &stmt_api_alarm_acknowledge},
+	{.method = "GET",
+	 .path = "/v1/webhooks",
+	 .summary = "Webhooks, in the order in which they were made",
+	 .role = "admin",
+	 PARAMS(webhooks_params),
+	 .statement = &stmt_api_webhooks},
+	{.method = "POST",
+	 .path = "/v1/webhooks",
+	 .summary = "Make a webhook; its secret is shown this once",
+	 .role = "admin",
+	 FIELDS(webhook_create_fields),
+	 .statement = &stmt_api_webhook_create},
+	{.method = "GET",
+	 .path = "/v1/webhooks/{id}",
+	 .summary = "One webhook",
+	 .role = "admin",
+	 PARAMS(webhook_params),
+	 .statement = &stmt_api_webhook},
+	{.method = "PATCH",
+	 .path = "/v1/webhooks/{id}",
+	 .summary = "Edit a webhook",
+	 .role = "admin",
+	 PARAMS(webhook_params),
+	 FIELDS(webhook_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_webhook_patch},
+	{.method = "DELETE",
+	 .path = "/v1/webhooks/{id}",
+	 .summary = "Delete a webhook, and what waits for it",
+	 .role = "admin",
+	 PARAMS(webhook_delete_params),
+	 .statement = &stmt_api_webhook_delete},
+	{.method = "GET",
+	 .path = "/v1/webhooks/{id}/deliveries",
+	 .summary = "What has become of each event for a webhook, the latest first",
+	 .role = "admin",
+	 PARAMS(deliveries_params),
+	 .statement = &stmt_api_deliveries},
+	{.method = "POST",
+	 .path = "/v1/deliveries/{id}:replay",
+	 .summary = "Send an event to its webhook once more, for another day",
+	 .role = "admin",
+	 PARAMS(delivery_params),
+	 .statement = &stmt_api_delivery_replay},
 
 	{.method = "GET",
 	 .path = "/v1/audit",

@@ -149,6 +149,29 @@ static const struct column gaps_columns[] = {
 	{"CLOSED", "closed_at", CELL_TEXT},
 };
 
+static const struct option alarm_options[] = {
+	{"state", OPTION_TEXT, TO_QUERY, "state", "WORD,WORD", "raised, escalated, acknowledged or cleared"},
+	{"kind", OPTION_TEXT, TO_QUERY, "kind", "WORD", "only of this kind, such as door or excursion"},
+	{"device", OPTION_TEXT, TO_QUERY, "device", "SERIAL", "only of this device"},
+	{"shipment", OPTION_INT, TO_QUERY, "shipment", "NUMBER", "only of this shipment"},
+	PAGE,
+};
+
+static const struct column alarm_columns[] = {
+	{"ID", "id", CELL_NUMBER},
+	{"KIND", "kind", CELL_TEXT},
+	{"STATE", "state", CELL_TEXT},
+	{"DEVICE", "device", CELL_TEXT},
+	{"RAISED", "raised_at", CELL_TEXT},
+	{"CLEARED", "cleared_at", CELL_TEXT},
+	{"BY", "acknowledged_by", CELL_TEXT},
+	{"REASON", "acknowledged_why", CELL_TEXT},
+};
+
+static const struct option alarm_ack_options[] = {
+	{"reason", OPTION_TEXT, TO_BODY, "reason", "TEXT", "what is known or done about it; required"},
+};
+
 static const struct option quarantine_options[] = {
 	{"reason", OPTION_TEXT, TO_QUERY, "reason", "WORD", "only those with this reason, such as clock or syntax"},
 	{"serial", OPTION_TEXT, TO_QUERY, "serial", "SERIAL", "only those of this device"},
@@ -407,6 +430,21 @@ const struct command commands[] = {
 	 OPTIONS(gaps_options),
 	 COLUMNS(gaps_columns),
 	 .run = run_list},
+	{.name = "alarms list",
+	 .args = "",
+	 .help = "Alarms, the latest first",
+	 .method = "GET",
+	 .path = "/v1/alarms",
+	 OPTIONS(alarm_options),
+	 COLUMNS(alarm_columns),
+	 .run = run_list},
+	{.name = "alarms ack",
+	 .args = "ID",
+	 .help = "Acknowledge an alarm, with a reason",
+	 .method = "POST",
+	 .path = "/v1/alarms/{id}:acknowledge",
+	 OPTIONS(alarm_ack_options),
+	 .run = run_act},
 	{.name = "quarantine list",
 	 .args = "",
 	 .help = "Messages that could not be stored as readings, the latest first",

@@ -118,6 +118,24 @@ class Lab:
         """A request of the holder of the token ADMIN."""
         return self.asked("disable", self.stack.value("SELECT name FROM fleet.token WHERE role = 'admin' ORDER BY token_id LIMIT 1"))["request"]
 
+    def alarm(self, acknowledged=False):
+        raised = self.stack.value("SELECT coldchain.alarm_raise('door', device_id, NULL, NULL, %s, now(), false, NULL) FROM fleet.device "
+                                  "WHERE serial = 'spare-01'", [str(next(numbers))])
+        if acknowledged:
+            self.stack.sql("SELECT coldchain.alarm_acknowledge(%s, 'contract', 'seen')", [raised])
+        return {"id": raised}
+
+    def webhook(self):
+        return {"id": self.stack.value("SELECT webhook_id FROM coldchain.webhook_make('contract', 'https://192.0.2.1/', NULL, NULL)")}
+
+    def delivery(self, state="dead"):
+        """Of a webhook that is switched off, so that nobody sends it."""
+        hook = self.webhook()["id"]
+        self.stack.sql("UPDATE coldchain.webhook SET enabled = false WHERE webhook_id = %s", [hook])
+        return {"id": self.stack.value("INSERT INTO coldchain.delivery (webhook_id, notice_id, device_id, state, ended_at) SELECT %s, notice_id, device_id, %s, "
+                                       "CASE WHEN %s = 'dead' THEN now() END FROM coldchain.notice WHERE alarm_id = %s RETURNING delivery_id",
+                                       [hook, state, state, self.alarm()["id"]])}
+
     def new_group_body(self):
         return {**self.contract.by_id["group_create"].body_example, "name": f"contract-{next(numbers)}"}
 
@@ -145,6 +163,12 @@ READY = {
     "group_leave": lambda lab: {"path": lab.group()},
     "logger_import": lambda lab: lab.logger_file(),
     "command_make": lambda lab: {"path": lab.device()},
+    "alarm_acknowledge": lambda lab: {"path": lab.alarm()},
+    "webhook": lambda lab: {"path": lab.webhook()},
+    "webhook_patch": lambda lab: {"path": lab.webhook()},
+    "webhook_delete": lambda lab: {"path": lab.webhook()},
+    "deliveries": lambda lab: {"path": lab.webhook()},
+    "delivery_replay": lambda lab: {"path": lab.delivery()},
     "command": lambda lab: {"path": lab.asked()["command"]},
     "command_cancel": lambda lab: {"path": lab.asked()["command"]},
     "request": lambda lab: {"path": lab.asked()["request"]},
@@ -179,6 +203,9 @@ REFUSED = {
     ("request_cancel", 409): lambda lab: {"path": lab.moved(lab.asked()["request"], "cancel")},
     ("request_pause", 409): lambda lab: {"path": lab.moved(lab.asked()["request"], "pause")},
     ("request_resume", 409): lambda lab: {"path": lab.asked()["request"]},
+    ("alarms", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("alarm_acknowledge", 409): lambda lab: {"path": lab.alarm(acknowledged=True)},
+    ("delivery_replay", 409): lambda lab: {"path": lab.delivery("waiting")},
     ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
     ("audit", 404): lambda lab: {"query": [("device", "nobody")]},
 }

@@ -52,6 +52,14 @@ class Side:
             "operation": "disable", "arguments": {"mode": "halt"}, "reason": self.word})
         assert made.status < 300, made
         self.ids["commands"], self.ids["requests"] = made.json["id"], made.json["request_id"]
+        # One that cannot be sent: what becomes of it is not what is looked at here.
+        made = stack.rest("/v1/webhooks", self.token, "POST", {"description": f"{self.word} hook", "url": f"https://{self.word}.invalid/"})
+        assert made.status == 201, made
+        self.ids["webhooks"] = made.json["id"]
+        self.ids["alarms"] = stack.value("SELECT coldchain.alarm_raise('door', device_id, NULL, NULL, %s, now(), false, %s) FROM fleet.device WHERE serial = %s",
+                                         [self.word, json.dumps({"said": self.word}), self.serial])
+        self.ids["deliveries"] = wait_for(lambda: stack.sql("SELECT delivery_id FROM coldchain.delivery WHERE webhook_id = %s", [self.ids["webhooks"]]),
+                                          30, "the notice to be dealt")[0][0]
         row = {"serial": f"{self.word}-2", "manufacturer": self.word, "model": self.model}
         made = stack.rest(f"/v1/devices:import?reason={self.word}", "ADMIN", "POST", json.dumps(row), {"Content-Type": "application/x-ndjson"})
         self.ids["operations"] = made.json["id"]
@@ -107,6 +115,8 @@ class Side:
             (SELECT string_agg(t.revoked_at::text, ' ') FROM fleet.token AS t WHERE t.name LIKE %s || '%%'),
             (SELECT string_agg(c::text, ' ' ORDER BY c.command_id) FROM command.command AS c WHERE c.device_id = d.device_id),
             (SELECT r::text FROM command.request AS r WHERE r.request_id = %s),
+            (SELECT string_agg(concat(a.state, a.acknowledged_by), ' ') FROM coldchain.alarm AS a WHERE a.device_id = d.device_id),
+            (SELECT string_agg(concat(w.webhook_id, w.name, w.url, w.kinds, w.enabled), ' ') FROM coldchain.webhook AS w WHERE w.name LIKE split_part(d.serial, '-', 1) || '%%'),
             (SELECT count(*) FROM telemetry.replay AS r WHERE r.quarantine_id = %s)
             FROM fleet.device AS d WHERE d.serial LIKE %s || '%%' ORDER BY d.serial""",
                          [self.word, self.word, self.ids["requests"], self.ids["quarantine"], self.word])
@@ -120,7 +130,7 @@ class Nobody:
         self.imei, self.iccid, self.imsi = luhn("35891234567999"), "8949000765432199999", "262077654329999"
         self.serial, self.group, self.tag = f"{self.word}-1", f"{self.word}-group", f"{self.word}-tag"
         self.model, self.firmware = f"{self.word}-model", f"{self.word}-fw"
-        self.ids = {**dict.fromkeys(("groups", "quarantine", "tokens"), 987654321),
+        self.ids = {**dict.fromkeys(("groups", "quarantine", "tokens", "alarms", "webhooks", "deliveries"), 987654321),
                     **dict.fromkeys(("operations", "commands", "requests"), "00000000-0000-4000-8000-000000000000")}
 
 
@@ -142,7 +152,7 @@ QUERY = {
     "limit": HARMLESS, "sort": HARMLESS, "state": HARMLESS, "silent_for": HARMLESS, "battery_below": HARMLESS, "bbox": HARMLESS,
     "format": HARMLESS, "reason": HARMLESS, "result": HARMLESS, "from": HARMLESS, "to": HARMLESS, "bucket": HARMLESS,
     "action": HARMLESS, "kind": HARMLESS, "since": HARMLESS, "until": HARMLESS, "type": HARMLESS, "after": HARMLESS,
-    "operation": HARMLESS, "zone": HARMLESS,
+    "operation": HARMLESS, "zone": HARMLESS, "shipment": HARMLESS,
     "cursor": HARMLESS,  # test_a_cursor_of_somebody_who_sees_more_shows_no_more
 }
 HEADER = {"Idempotency-Key": HARMLESS,  # test_an_idempotency_key_of_somebody_else_repeats_nothing
@@ -153,7 +163,7 @@ BODY = {
     "target.serials": lambda side: [side.serial], "target.group": of("group"), "target.filter": lambda side: {"q": side.serial},
     **dict.fromkeys(("operation", "arguments", "not_before", "shipment_override", "rate", "request_sha256"), HARMLESS),
     **dict.fromkeys(("model.manufacturer", "model.name", "hardware_revision", "state", "module.manufacturer", "module.model", "module.firmware",
-                     "sim.apn", "sim.expected_prefix", "reason", "tags", "config", "description", "role", "expires_at"), HARMLESS),
+                     "sim.apn", "sim.expected_prefix", "reason", "tags", "config", "description", "role", "expires_at", "url", "kinds", "enabled"), HARMLESS),
 }
 # Objects that have one field of several.
 ONE_OF = {"target"}

@@ -1,0 +1,3 @@
+-- A webhook. Unknown: SQLSTATE CF404.
+-- $1 number
+SELECT * FROM api.webhook_get($1::int)

@@ -36,6 +36,8 @@ struct fact {
 	bool lost;
 };
 
+#define NO_WISH (-2) /* in place of an epoch */
+
 struct wish {
 	int32_t device_id;
 	int16_t epoch; /* -1: the latest one */
@@ -281,16 +283,39 @@ static void fact_params(struct pg_params *p, const struct advance *v, struct are
 	pg_params_array(p, &lost);
 }
 
+static void wish_epoch(struct pg_array *a, const struct wish *wish)
+{
+	if (wish->epoch >= 0)
+		pg_array_int2(a, wish->epoch);
+	else
+		pg_array_null(a);
+}
+
+/* No device has two wishes. */
+static bool one_wish_each(const struct advance *v)
+{
+	for (size_t i = 1; i < v->wish_count; i++) {
+		if (v->wishes[i].device_id == v->wishes[i - 1].device_id)
+			return false;
+	}
+	return true;
+}
+
+/* Beside the devices if that can be: the database need not look for them, a quarter of its time with one wish in ten.
+ */
 static void wish_params(struct pg_params *p, const struct advance *v, struct arena *arena)
 {
-	size_t n = v->wish_count;
+	bool beside = v->wish_count > 0 && one_wish_each(v);
+	size_t n = beside ? v->device_count : v->wish_count, next = 0;
 	struct pg_array device = pg_array_new(arena, PG_INT4, n, n * 4), epoch = pg_array_new(arena, PG_INT2, n, n * 2);
 	for (size_t i = 0; i < n; i++) {
-		pg_array_int4(&device, v->wishes[i].device_id);
-		if (v->wishes[i].epoch >= 0)
-			pg_array_int2(&epoch, v->wishes[i].epoch);
+		pg_array_int4(&device, beside ? v->devices[i].id : v->wishes[i].device_id);
+		if (!beside)
+			wish_epoch(&epoch, &v->wishes[i]);
+		else if (next < v->wish_count && v->wishes[next].device_id == v->devices[i].id)
+			wish_epoch(&epoch, &v->wishes[next++]);
 		else
-			pg_array_null(&epoch);
+			pg_array_int2(&epoch, NO_WISH);
 	}
 	pg_params_array(p, &device);
 	pg_params_array(p, &epoch);

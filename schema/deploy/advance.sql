@@ -11,13 +11,13 @@ SET LOCAL ROLE coldfleet_owner;
 CREATE FUNCTION telemetry.align(device_id int[], q_device int[], q_epoch smallint[], q_first int[], q_last int[],
 				q_lost boolean[], a_device int[], a_epoch smallint[],
 				OUT f_epoch smallint[], OUT f_first int[], OUT f_last int[],
-				OUT asked boolean[], OUT ask_epoch smallint[])
+				OUT ask_epoch smallint[])
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
 AS $$
 	SELECT array_agg(f.epoch ORDER BY place), array_agg(f.first ORDER BY place), array_agg(f.last ORDER BY place),
-		array_agg(a.device_id IS NOT NULL ORDER BY place), array_agg(a.epoch ORDER BY place)
+		array_agg(CASE WHEN a.device_id IS NULL THEN -2 ELSE a.epoch END ORDER BY place)
 	FROM unnest(device_id) WITH ORDINALITY AS d (device_id, place)
 	LEFT JOIN (
 		SELECT device_id, min(first) AS first, max(last) AS last,
@@ -27,10 +27,12 @@ AS $$
 	LEFT JOIN (
 		SELECT device_id, CASE WHEN count(*) = 1 THEN min(epoch) ELSE -1 END AS epoch
 		FROM unnest(a_device, a_epoch) AS a (device_id, epoch)
+		WHERE a.epoch IS DISTINCT FROM -2
 		GROUP BY device_id) AS a USING (device_id)
 $$;
 COMMENT ON FUNCTION telemetry.align(int[], int[], smallint[], int[], int[], boolean[], int[], smallint[]) IS
-	'Facts (f_) and asked receipts of a batch, put beside its devices; an epoch of -1 stands for several, see the lists.';
+	'Facts (f_) and asked receipts of a batch, put beside its devices; an epoch of -1 stands for several, see the lists; '
+	'-2: no receipt is asked for.';
 
 CREATE FUNCTION telemetry.facts_of(devices int[], device_id int[], received_at timestamptz[], q_device int[],
 				   q_epoch smallint[], q_first int[], q_last int[], q_lost boolean[])
@@ -207,12 +209,14 @@ DECLARE
 	f_epoch smallint[] := q_epoch;
 	f_first int[] := q_first;
 	f_last int[] := q_last;
-	asked boolean[];
-	ask_epoch smallint[] := a_epoch;
-	s_device int[];
-	s_epoch smallint[];
-	s_high int[];
-	s_settled boolean[];
+	asks CONSTANT boolean := coalesce(cardinality(a_device) > 0, false);
+	w_epoch smallint[] := a_epoch;
+	known int;
+	r_device int[];
+	r_epoch smallint[];
+	r_high int[];
+	ask_device int[];
+	open_asked smallint[];
 	slow int[];
 	open_device int[];
 	open_epoch smallint[];
@@ -221,10 +225,8 @@ DECLARE
 BEGIN
 	IF (cardinality(q_device) > 0 AND (q_device <> advance.device_id OR true = ANY (q_lost)))
 			OR (cardinality(a_device) > 0 AND a_device <> advance.device_id) THEN
-		SELECT * INTO f_epoch, f_first, f_last, asked, ask_epoch
+		SELECT * INTO f_epoch, f_first, f_last, w_epoch
 		FROM telemetry.align(advance.device_id, q_device, q_epoch, q_first, q_last, q_lost, a_device, a_epoch);
-	ELSIF cardinality(a_device) > 0 THEN
-		asked := array_fill(true, ARRAY[cardinality(a_device)]);
 	END IF;
 
 	-- With the settings above a plan can only visit rows in the order of the arrays or of the primary key, so every session
@@ -296,22 +298,25 @@ BEGIN
 			unnest(advance.power_ts) AS power_ts,
 			unnest(advance.clock_offset_s) AS clock_offset_s,
 			unnest(advance.clock_at) AS clock_at,
-			unnest(f_epoch) AS epoch, unnest(f_first) AS first, unnest(f_last) AS last,
+			unnest(f_epoch) AS epoch, unnest(f_first) AS first, unnest(f_last) AS last, unnest(w_epoch) AS ask_epoch,
 			unnest(advance.lowest_c) AS lowest_c, unnest(advance.highest_c) AS highest_c,
 			unnest(advance.oldest_ts) AS oldest_ts) AS d
 		WHERE s.device_id = d.device_id
 		-- Of the row as it is now: had the range been taken, this would still hold; had it not, it would still not.
-		RETURNING s.device_id, s.epoch, s.seq_high, s.gaps,
+		RETURNING s.device_id, s.epoch, s.seq_high, s.gaps, d.ask_epoch,
 			d.first IS NOT NULL AND NOT (d.epoch = s.epoch AND s.gaps = 0 AND d.first - 1 <= s.seq_high) AS slow,
 			d.oldest_ts, s.watch_all AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from AS due)
-	SELECT array_agg(n.device_id), array_agg(n.epoch), array_agg(n.seq_high),
-		array_agg(n.gaps = 0 AND NOT n.slow), array_agg(n.device_id) FILTER (WHERE n.slow),
+	SELECT count(*), array_agg(n.device_id) FILTER (WHERE n.slow),
+		array_agg(n.device_id) FILTER (WHERE n.answer), array_agg(n.epoch) FILTER (WHERE n.answer),
+		array_agg(n.seq_high) FILTER (WHERE n.answer),
+		array_agg(n.device_id) FILTER (WHERE n.asked AND NOT n.answer), array_agg(n.ask_epoch) FILTER (WHERE n.asked AND NOT n.answer),
 		array_agg(n.device_id) FILTER (WHERE n.due), array_agg(n.oldest_ts) FILTER (WHERE n.due)
-	INTO s_device, s_epoch, s_high, s_settled, slow, due, due_since
-	FROM state AS n;
+	INTO known, slow, r_device, r_epoch, r_high, ask_device, open_asked, due, due_since
+	FROM (SELECT s.*, s.asked AND NOT s.slow AND s.gaps = 0 AND (s.ask_epoch IS NULL OR s.ask_epoch = s.epoch) AS answer
+	      FROM (SELECT w.*, asks AND w.ask_epoch IS DISTINCT FROM -2 AS asked FROM state AS w OFFSET 0) AS s) AS n;
 
 	-- Devices have their row from registration on. Should one lack it, it is made, and all is done again: that is harmless.
-	IF cardinality(advance.device_id) > coalesce(cardinality(s_device), 0) THEN
+	IF cardinality(advance.device_id) > known THEN
 		INSERT INTO telemetry.device_state AS s (device_id)
 		SELECT d FROM unnest(advance.device_id) AS d ORDER BY d ON CONFLICT DO NOTHING;
 		RETURN QUERY SELECT * FROM telemetry.advance(advance.device_id, advance.received_at, advance.reading_ts,
@@ -332,18 +337,9 @@ BEGIN
 		FROM telemetry.advance_sequences(slow, advance.device_id, advance.received_at,
 						 q_device, q_epoch, q_first, q_last, q_lost);
 	END IF;
-	IF asked IS NOT NULL THEN
-		RETURN QUERY
-			SELECT n.device_id, n.epoch, n.high, '{}'::int[]
-			FROM unnest(s_device, s_epoch, s_high, s_settled, asked, ask_epoch)
-				AS n (device_id, epoch, high, settled, asked, ask_epoch)
-			WHERE n.asked AND n.settled AND (n.ask_epoch IS NULL OR n.ask_epoch = n.epoch);
-		SELECT open_device || array_agg(n.device_id), open_epoch || array_agg(n.ask_epoch)
-		INTO open_device, open_epoch
-		FROM unnest(s_device, s_epoch, s_settled, asked, ask_epoch)
-			AS n (device_id, epoch, settled, asked, ask_epoch)
-		WHERE n.asked AND NOT (n.settled AND (n.ask_epoch IS NULL OR n.ask_epoch = n.epoch));
-	END IF;
+	RETURN QUERY SELECT unnest(r_device), unnest(r_epoch), unnest(r_high), '{}'::int[];
+	open_device := open_device || ask_device;
+	open_epoch := open_epoch || open_asked;
 	IF open_device IS NOT NULL THEN
 		RETURN QUERY SELECT * FROM telemetry.receipts(open_device, open_epoch, a_device, a_epoch);
 	END IF;

@@ -12,7 +12,8 @@
 -- there is one a device and $25 equals $1, so join adjacent ranges:
 --   $25 device_id  $26 epoch (0 or more)  $27 first  $28 last  $29 true: the device declared them lost (NULL: none are)
 -- Receipts asked for, of devices in $1; fastest when $30 equals $1:
---   $30 device_id  $31 epoch, NULL: the device's latest one (its pack carried no seq)
+--   $30 device_id  $31 epoch, NULL: the device's latest one (its pack carried no seq); -2: none is asked for, so that
+--   $30 can equal $1
 -- What readings are to be evaluated by, one element a device as in $1:
 --   $32 lowest and $33 highest temperature of all probes, faults left out (NULL: none)  $34 ts of the oldest reading
 -- Rows: device_id int4, epoch int2, through int4 (-1: no number is accounted for), missing int4[] flat from, to, from,

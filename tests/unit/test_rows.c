@@ -381,6 +381,16 @@ static void test_wishes_are_told_once_in_a_row(void **state)
 	is(31, "0,null");
 }
 
+static void test_one_wish_each_stands_beside_the_devices(void **state)
+{
+	(void)state;
+	add("b", 0, TEMP(0, 1));
+	add("a", 0, "{\"n\":\"rr\",\"vb\":true}," SEQ(3) "," TEMP(0, 1));
+	advance();
+	is(30, "10,20");
+	is(31, "0,-2");
+}
+
 static void test_a_batch_without_anything_to_store_sends_nothing(void **state)
 {
 	(void)state;
@@ -470,6 +480,7 @@ int main(void)
 		T(test_the_newest_clock_is_taken_and_of_two_at_once_the_greater),
 		T(test_touching_and_overlapping_facts_are_joined),
 		T(test_wishes_are_told_once_in_a_row),
+		T(test_one_wish_each_stands_beside_the_devices),
 		T(test_a_batch_without_anything_to_store_sends_nothing),
 		T(test_statuses_travel_beside_readings_and_tell_that_the_device_was_heard),
 		T(test_quarantine_carries_the_message_whole_and_only_once),

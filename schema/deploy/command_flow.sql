@@ -574,20 +574,36 @@ END
 $$;
 COMMENT ON FUNCTION command.expire(uuid, int) IS 'Ends commands of a request whose time is over, at most max of them.';
 
+-- Not to be called for itself: a part of command.hear(), without a setting of its own so that it is planned with it.
+CREATE FUNCTION command.heard() RETURNS TABLE (command_id uuid, device_id int)
+LANGUAGE sql STABLE
+AS $$
+	SELECT c.command_id, c.device_id FROM command.command AS c
+	LEFT JOIN telemetry.device_state AS s ON s.device_id = c.device_id LEFT JOIN telemetry.device_status AS t ON t.device_id = c.device_id
+	WHERE c.place IS NOT NULL AND c.state IN ('waiting', 'sent', 'accepted') AND c.retry_at = 'infinity' AND c.expires_at > now()
+		AND (s.received_at > c.since OR t.received_at > c.since
+			-- A status comes with a new connection, and from a disabled tracker nothing else may come for days.
+			OR t.received_at > c.sent_at AND c.since <= now()
+				AND t.received_at > (SELECT max(h.at) FROM command.history AS h WHERE h.command_id = c.command_id))
+		AND (c.state = 'waiting' OR command.remembered(c.device_id, c.sent_at))
+$$;
+COMMENT ON FUNCTION command.heard() IS
+	'Commands that wait for a device, or for its reply or result for too long, whose device was heard since, or told a status since it was '
+	'last sent to: it connected anew, and the broker that it was connected to may have forgotten what it said.';
+
 CREATE FUNCTION command.hear(max int) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
-	devices CONSTANT int[] := command.hold_free(ARRAY(SELECT c.device_id FROM command.command AS c JOIN telemetry.device_state AS s USING (device_id)
-		WHERE c.place IS NOT NULL AND c.state IN ('waiting', 'sent', 'accepted') AND c.retry_at = 'infinity' AND s.received_at > c.since
-			AND c.expires_at > now() AND (c.state = 'waiting' OR command.remembered(c.device_id, c.sent_at)) LIMIT max));
+	devices CONSTANT int[] := command.hold_free(ARRAY(SELECT w.device_id FROM command.heard() AS w LIMIT max));
 BEGIN
-	UPDATE command.command AS c SET retry_at = '-infinity'
-	FROM telemetry.device_state AS s WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.state IN ('waiting', 'sent', 'accepted')
-		AND c.retry_at = 'infinity' AND s.device_id = c.device_id AND s.received_at > c.since
-		AND c.expires_at > now() AND (c.state = 'waiting' OR command.remembered(c.device_id, c.sent_at));
+	IF cardinality(devices) = 0 THEN
+		RETURN false;
+	END IF;
+	UPDATE command.command AS c SET retry_at = '-infinity' FROM command.heard() AS w
+	WHERE c.command_id = w.command_id AND c.device_id = ANY (devices);
 	RETURN FOUND;
 END
 $$;

@@ -4,6 +4,7 @@ BEGIN;
 
 DROP FUNCTION command.sweep();
 DROP FUNCTION command.hear(int);
+DROP FUNCTION command.heard();
 DROP FUNCTION command.expire(uuid, int);
 DROP FUNCTION command.release(uuid);
 DROP FUNCTION command.bad_replies(text[], bytea[], text[], timestamptz[]);

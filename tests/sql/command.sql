@@ -381,6 +381,27 @@ UPDATE command.command SET state = 'succeeded', place = NULL, counter = 7, sent_
 WHERE command_id <> :'lost' AND device_id = (SELECT device_id FROM fleet.device WHERE serial = 'q-4');
 SELECT is(pg_temp.claim(35, '{q-4}'), NULL, 'test_after_thirty_two_others_the_device_is_not_asked_about_what_it_no_longer_knows');
 ROLLBACK TO forgotten;
+SAVEPOINT silent;
+ALTER TABLE command.history DISABLE TRIGGER USER;
+UPDATE command.history SET at = at - interval '10 min' WHERE command_id = :'lost';
+UPDATE command.command SET sent_at = now() - interval '11 min' WHERE command_id = :'lost';
+UPDATE telemetry.device_state SET received_at = now() - interval '1 day';
+INSERT INTO telemetry.device_status (device_id, boot, uptime_s, received_at, body)
+SELECT device_id, 1, 1, now() - interval '10 min 30 s', '{}' FROM fleet.device WHERE serial = 'q-4'
+ON CONFLICT (device_id) DO UPDATE SET received_at = excluded.received_at;
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.claim(37), NULL, 'test_a_status_from_before_the_last_sending_is_no_reason_to_send_again');
+UPDATE telemetry.device_status SET received_at = now() - interval '5 min' WHERE device_id = (SELECT device_id FROM fleet.device WHERE serial = 'q-4');
+UPDATE command.command SET since = now() + interval '1 s' WHERE command_id = :'lost';
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.claim(38), NULL, 'test_nor_is_a_later_one_before_the_time_for_the_reply_is_over');
+UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.claim(39), 'q-4', 'test_a_silent_device_that_connected_anew_since_the_last_sending_is_asked_again');
+UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.claim(40), NULL, 'test_once');
+ROLLBACK TO silent;
 UPDATE command.request SET not_before = now() - interval '9 min', expires_at = now() WHERE request_id = (SELECT request_id FROM command.command WHERE command_id = :'lost');
 UPDATE command.command SET expires_at = now() WHERE command_id = :'lost';
 SELECT is(pg_temp.claim(36, '{q-4}'), NULL, 'test_what_is_over_is_not_sent_again');

@@ -329,6 +329,20 @@ END
 $$;
 COMMENT ON FUNCTION coldchain.settle(int[]) IS 'Of these devices those without an open excursion need no evaluation of readings within their limits.';
 
+CREATE FUNCTION coldchain.evaluate_claimed(devices int[], sinces timestamptz[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	lots CONSTANT int[] := coldchain.evaluate_devices(devices, sinces);
+BEGIN
+	PERFORM coldchain.expose(lots) WHERE lots IS NOT NULL;
+	PERFORM coldchain.settle(devices);
+END
+$$;
+COMMENT ON FUNCTION coldchain.evaluate_claimed(int[], timestamptz[]) IS
+	'All that coldchain.evaluate() does for devices which it has claimed: excursions, exposures of their lots, and the flags of the calm ones.';
+
 CREATE FUNCTION coldchain.evaluate(most int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -340,7 +354,7 @@ DECLARE
 	devices int[];
 	claimed int[];
 	sinces timestamptz[];
-	lots int[];
+	done int := 0;
 BEGIN
 	-- Those whose device somebody else is at are left: whoever has it finds what was added since when it asks again.
 	SELECT array_agg(w.device_id ORDER BY w.device_id) INTO devices
@@ -357,14 +371,28 @@ BEGIN
 	IF claimed IS NULL THEN
 		RETURN 0;
 	END IF;
-	lots := coldchain.evaluate_devices(claimed, sinces);
-	PERFORM coldchain.expose(lots) WHERE lots IS NOT NULL;
-	PERFORM coldchain.settle(claimed);
-	RETURN cardinality(claimed);
+	BEGIN
+		PERFORM coldchain.evaluate_claimed(claimed, sinces);
+		RETURN cardinality(claimed);
+	EXCEPTION WHEN OTHERS THEN
+		RAISE WARNING 'evaluation of % devices: %: one by one then', cardinality(claimed), SQLERRM;
+	END;
+	-- What cannot be computed goes to the end of the line and holds up nobody.
+	FOR n IN 1 .. cardinality(claimed) LOOP
+		BEGIN
+			PERFORM coldchain.evaluate_claimed(claimed[n:n], sinces[n:n]);
+			done := done + 1;
+		EXCEPTION WHEN OTHERS THEN
+			RAISE WARNING 'evaluation of device %: %', claimed[n], SQLERRM;
+			INSERT INTO coldchain.due (device_id, since) VALUES (claimed[n], sinces[n]);
+		END;
+	END LOOP;
+	RETURN done;
 END
 $$;
 COMMENT ON FUNCTION coldchain.evaluate(int) IS
-	'Evaluates up to so many of the devices that are due, and returns how many it did; 0: nothing is due that nobody else is at. Several may '
+	'Evaluates up to so many of the devices that are due, and returns how many it did; 0: nothing is due that nobody else is at. One that fails '
+	'(a warning says why) goes to the end of the line. Several may '
 	'call at once, each call a transaction of its own (READ COMMITTED). Ask a few times a second: nobody is notified, for PostgreSQL commits '
 	'transactions that notify one after the other.';
 

@@ -5,6 +5,7 @@ BEGIN;
 DROP TRIGGER assignment_changed ON coldchain.assignment;
 DROP TRIGGER assignment_came ON coldchain.assignment;
 DROP FUNCTION coldchain.evaluate(int);
+DROP FUNCTION coldchain.evaluate_claimed(int[], timestamptz[]);
 DROP FUNCTION coldchain.settle(int[]);
 DROP FUNCTION coldchain.expose(int[]);
 DROP FUNCTION coldchain.evaluate_devices(int[], timestamptz[]);

@@ -2,7 +2,7 @@
 -- Excursions, exposures, figures and their alarms by example; excursion_property.py compares any order with a naive reference.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(51);
+SELECT plan(53);
 
 SELECT coldchain.put_profile('t-excursion', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8, "effective_from": "2026-01-01", "bands": [
 	{"code": "hot", "lower_c": 8, "counting": "single", "allowed_s": 1800},
@@ -189,6 +189,20 @@ SELECT results_eq(format($$ SELECT band_code, in_range_s / 60, out_s / 60, unobs
 SELECT is(sum(out_s), (SELECT out_s FROM coldchain.band_figures(ARRAY[:ac]) WHERE band_code = 'hot'), 'test_figures_of_parts_add_up')
 	FROM generate_series(0, 6) AS n CROSS JOIN LATERAL coldchain.band_figures(ARRAY[:ac], timestamptz '2026-09-01 00:00Z' + n * interval '25 minutes',
 		timestamptz '2026-09-01 00:25Z' + n * interval '25 minutes') AS f WHERE band_code = 'hot';
+
+-- A device that cannot be evaluated
+
+SELECT pg_temp.watch('g', 'G', :product, :version) AS g \gset
+SELECT pg_temp.watch('h', 'H', :product, :version) AS h \gset
+SELECT coldchain.evaluate(10);
+SELECT format($$ CREATE FUNCTION pg_temp.fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF new.device_id = %s THEN RAISE ''no''; END IF; RETURN new; END' $$, :g) \gexec
+CREATE TRIGGER fails BEFORE INSERT ON coldchain.excursion FOR EACH ROW EXECUTE FUNCTION pg_temp.fails();
+SET client_min_messages = error;
+INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c)
+SELECT timestamptz '2026-09-01 00:00Z', now(), d, 0, 0, 0, 9 FROM unnest(ARRAY[:g, :h]) AS d;
+SELECT coldchain.mark(ARRAY[:g, :h], array_fill(timestamptz '2026-09-01 00:00Z', ARRAY[2]));
+SELECT is(coldchain.evaluate(10), 1, 'test_a_device_that_cannot_be_evaluated_holds_up_no_other');
+SELECT results_eq('SELECT device_id FROM coldchain.due', ARRAY[:g], 'test_and_stays_due');
 
 SELECT * FROM finish();
 ROLLBACK;

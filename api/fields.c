@@ -146,6 +146,12 @@ static bool check_ints(const struct field *f, const json_t *v, char *expected, s
 	return ok;
 }
 
+static bool check_objects(const struct field *f, const json_t *v, char *expected, size_t size)
+{
+	snprintf(expected, size, "an array of at most %.0f objects", f->max);
+	return json_is_array(v) && (double)json_array_size(v) <= f->max;
+}
+
 static bool check_object(const struct field *f, const json_t *v, char *expected, size_t size)
 {
 	(void)f;
@@ -157,7 +163,8 @@ static bool (*const check_table[FIELD_TYPES])(const struct field *f, const json_
 	[FIELD_TEXT] = check_text,     [FIELD_WORD] = check_word, [FIELD_SERIAL] = check_serial,
 	[FIELD_DIGITS] = check_digits, [FIELD_INT] = check_int,   [FIELD_NUMBER] = check_number,
 	[FIELD_BOOL] = check_bool,     [FIELD_TIME] = check_time, [FIELD_DATE] = check_date,
-	[FIELD_TEXTS] = check_texts,   [FIELD_INTS] = check_ints, [FIELD_OBJECT] = check_object,
+	[FIELD_TEXTS] = check_texts,   [FIELD_INTS] = check_ints, [FIELD_OBJECTS] = check_objects,
+	[FIELD_OBJECT] = check_object,
 };
 
 static const struct field *find(const struct field *fields, size_t count, const char *name)
@@ -179,6 +186,23 @@ static bool unknown_field(const struct at *at, const struct field *fields, size_
 	return err_set(e, ERR_INVALID, "%s: unknown field, expected one of %s", path, known);
 }
 
+static bool check_members(const struct field *fields, size_t count, const struct at *up, json_t *object, struct err *e);
+
+/* What is in an object, or in each of an array. */
+static bool check_inner(const struct field *f, const struct at *at, json_t *v, struct err *e)
+{
+	if (f->type != FIELD_OBJECTS)
+		return check_members(f->fields, f->field_count, at, v, e);
+	for (size_t i = 0; i < json_array_size(v); i++) {
+		json_t *item = json_array_get(v, i);
+		if (!json_is_object(item))
+			return refuse(at, e, "an array of objects");
+		if (!check_members(f->fields, f->field_count, at, item, e))
+			return false;
+	}
+	return true;
+}
+
 static bool check_members(const struct field *fields, size_t count, const struct at *up, json_t *object, struct err *e)
 {
 	char expected[160];
@@ -194,7 +218,7 @@ static bool check_members(const struct field *fields, size_t count, const struct
 			continue;
 		if (!check_table[f->type](f, v, expected, sizeof(expected)))
 			return refuse(&at, e, expected);
-		if (f->fields != NULL && !check_members(f->fields, f->field_count, &at, v, e))
+		if (f->fields != NULL && !check_inner(f, &at, v, e))
 			return false;
 	}
 	for (size_t i = 0; i < count; i++) {

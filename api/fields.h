@@ -20,11 +20,12 @@ enum field_type {
 	FIELD_INT,    /* min to max */
 	FIELD_NUMBER, /* min to max */
 	FIELD_BOOL,
-	FIELD_TIME,   /* RFC 3339 */
-	FIELD_DATE,   /* YYYY-MM-DD */
-	FIELD_TEXTS,  /* array of at most max texts of 1 to 200 characters */
-	FIELD_INTS,   /* array of min to max whole numbers of 1 to 2147483647 */
-	FIELD_OBJECT, /* `fields` say what is in it; without them anything */
+	FIELD_TIME,    /* RFC 3339 */
+	FIELD_DATE,    /* YYYY-MM-DD */
+	FIELD_TEXTS,   /* array of at most max texts of 1 to 200 characters */
+	FIELD_INTS,    /* array of min to max whole numbers of 1 to 2147483647 */
+	FIELD_OBJECTS, /* array of at most max objects, `fields` say what is in each */
+	FIELD_OBJECT,  /* `fields` say what is in it; without them anything */
 	FIELD_TYPES
 };
 

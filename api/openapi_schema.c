@@ -98,12 +98,14 @@ json_t *openapi_param(const struct param *p)
 /* ---- bodies ---- */
 
 static const char *const type_names[FIELD_TYPES] = {
-	[FIELD_INT] = "integer", [FIELD_NUMBER] = "number", [FIELD_BOOL] = "boolean",
-	[FIELD_TEXTS] = "array", [FIELD_INTS] = "array",    [FIELD_OBJECT] = "object",
+	[FIELD_INT] = "integer", [FIELD_NUMBER] = "number", [FIELD_BOOL] = "boolean",  [FIELD_TEXTS] = "array",
+	[FIELD_INTS] = "array",  [FIELD_OBJECTS] = "array", [FIELD_OBJECT] = "object",
 };
 
 static json_t *array_items(const struct field *f)
 {
+	if (f->type == FIELD_OBJECTS)
+		return openapi_fields(f->fields, f->field_count);
 	json_t *items = typed(f->type == FIELD_TEXTS ? "string" : "integer");
 	if (f->type == FIELD_TEXTS)
 		put_bounds(items, "minLength", 1, "maxLength", 200);
@@ -140,6 +142,7 @@ static void put_limits(json_t *schema, const struct field *f)
 		break;
 	case FIELD_TEXTS:
 	case FIELD_INTS:
+	case FIELD_OBJECTS:
 		put(schema, "items", array_items(f));
 		put_bounds(schema, "minItems", f->type == FIELD_INTS ? f->min : 0, "maxItems", f->max);
 		break;

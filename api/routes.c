@@ -428,6 +428,225 @@ static const struct field request_edit_fields[] = {
 	WHEN_AND_WHY,
 };
 
+/* ---- the cold chain ---- */
+
+#define NUMBER(of)                                                                                                     \
+	{                                                                                                              \
+		.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT32_MAX, .help = of              \
+	}
+#define TEXT(name_, need, most, help_)                                                                                 \
+	{                                                                                                              \
+		.name = name_, .type = FIELD_TEXT, .required = need, .min = 1, .max = most, .help = help_              \
+	}
+#define PROFILE                                                                                                        \
+	{                                                                                                              \
+		.name = "name", .in = PARAM_PATH, .type = PARAM_TEXT, .min = 1, .max = 64,                             \
+		.help = "what programs call the profile"                                                               \
+	}
+#define CELSIUS(name_, help_)                                                                                          \
+	{                                                                                                              \
+		.name = name_, .type = FIELD_NUMBER, .nullable = true, .min = -273.15, .max = 1000, .help = help_      \
+	}
+
+static const struct param products_params[] = {PAGE("products")};
+static const struct field product_fields[] = {
+	TEXT("name", true, 200, "what people call it"),
+	{.name = "manufacturer", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 200, .help = "who makes it"},
+	{.name = "gtin",
+	 .type = FIELD_DIGITS,
+	 .nullable = true,
+	 .min = 14,
+	 .max = 14,
+	 .help = "global trade item number"},
+	{.name = "frozen", .type = FIELD_BOOL, .help = "it is kept frozen: no mean kinetic temperature is given"},
+	REASON,
+};
+
+static const struct param profiles_params[] = {PAGE("profiles")};
+static const struct param profile_params[] = {
+	PROFILE,
+	QUERY("version", PARAM_INT, .min = 1, .max = INT32_MAX, .help = "this version; absent: the latest"),
+};
+static const struct param profile_put_params[] = {PROFILE};
+static const struct param profile_history_params[] = {PROFILE, PAGE("versions")};
+static const struct field band_fields[] = {
+	TEXT("code", true, 32, "what programs call it, the same in every version: 1 to 32 of a-z 0-9 -"),
+	TEXT("title", false, 200, "what people call it"),
+	CELSIUS("lower_c", "its lower end; null or absent: it has none"),
+	{.name = "lower_inclusive", .type = FIELD_BOOL, .help = "a temperature equal to the lower end is in it"},
+	CELSIUS("upper_c", "its upper end; null or absent: it has none"),
+	{.name = "upper_inclusive", .type = FIELD_BOOL, .help = "a temperature equal to the upper end is in it"},
+	{.name = "counting",
+	 .type = FIELD_WORD,
+	 .words = "single,cumulative",
+	 .help = "each stay for itself, or all of a lot together"},
+	{.name = "allowed_s",
+	 .type = FIELD_INT,
+	 .required = true,
+	 .min = 0,
+	 .max = INT32_MAX,
+	 .help = "how long it may stay there, seconds"},
+	{.name = "irreversible", .type = FIELD_BOOL, .help = "having been there changes the product for good"},
+};
+static const struct field profile_fields[] = {
+	TEXT("title", false, 200, "what people call it"),
+	{.name = "product",
+	 .type = FIELD_TEXT,
+	 .nullable = true,
+	 .min = 1,
+	 .max = 200,
+	 .help = "the product it is about, by name"},
+	{.name = "region", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 100, .help = "where its label holds"},
+	CELSIUS("storage_lower_c", "lowest temperature that is not limited in time"),
+	CELSIUS("storage_upper_c", "highest such temperature"),
+	{.name = "effective_from", .type = FIELD_DATE, .help = "first day on which it holds; absent: today (UTC)"},
+	{.name = "effective_to", .type = FIELD_DATE, .nullable = true, .help = "day from which on it does not"},
+	TEXT("source", true, 1000, "where the limits are from"),
+	{.name = "verified", .type = FIELD_BOOL, .help = "somebody has compared it with its source"},
+	{.name = "note",
+	 .type = FIELD_TEXT,
+	 .nullable = true,
+	 .min = 1,
+	 .max = 2000,
+	 .help = "what bands do not express"},
+	{.name = "bands",
+	 .type = FIELD_OBJECTS,
+	 .required = true,
+	 .max = 16,
+	 FIELDS(band_fields),
+	 .help = "temperatures that are limited in time"},
+	REASON,
+};
+
+#define SHIPMENT_STATES "ready,shipping,delivered,closed,cancelled"
+#define SHIPMENT        NUMBER("the shipment's number")
+#define EXCURSION_STATE                                                                                                \
+	QUERY("state", PARAM_WORD, .words = "standing,open,ended,merged,retracted", .fallback = "standing",            \
+	      .help = "standing: open or ended")
+
+static const struct param shipments_params[] = {
+	PAGE("shipments"),
+	QUERY("state", PARAM_WORD, .words = SHIPMENT_STATES, .help = "only those in this state"),
+	QUERY("decision", PARAM_WORD, .words = "none,released,quarantined,rejected",
+	      .help = "only those so decided on"),
+	QUERY("device", PARAM_SERIAL, .help = "only those that this device watched"),
+	QUERY("lot", PARAM_TEXT, .min = 1, .max = 64, .help = "only those with this lot, by number"),
+	QUERY("reference", PARAM_TEXT, .min = 1, .max = 128, .help = "only the one with this reference"),
+};
+static const struct param shipment_params[] = {SHIPMENT};
+static const struct param shipment_excursions_params[] = {SHIPMENT, PAGE("excursions"), EXCURSION_STATE};
+static const struct field lane_fields[] = {
+	TEXT("origin", true, 200, "where it begins"),
+	TEXT("destination", true, 200, "where it ends"),
+	TEXT("carrier", false, 200, "who carries"),
+};
+static const struct field lot_fields[] = {
+	TEXT("product", true, 200, "the product, by name"),
+	TEXT("number", true, 64, "the lot's number as its maker writes it"),
+	{.name = "expires_on", .type = FIELD_DATE, .nullable = true, .help = "its expiry date"},
+	{.name = "quantity",
+	 .type = FIELD_INT,
+	 .nullable = true,
+	 .min = 1,
+	 .max = INT32_MAX,
+	 .help = "how many, in units of sale"},
+};
+#define SHIPMENT_TEXTS                                                                                                 \
+	PART("lane", false, true, lane_fields, "from where to where with whom"),                                       \
+		{.name = "ignore_s",                                                                                   \
+		 .type = FIELD_INT,                                                                                    \
+		 .min = 0,                                                                                             \
+		 .max = 86400,                                                                                         \
+		 .help = "readings are not judged for so long after the start, seconds; absent: 600"},                 \
+		{.name = "note", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 2000, .help = "what else"},    \
+	{                                                                                                              \
+		.name = "lots", .type = FIELD_OBJECTS, .max = 100, FIELDS(lot_fields), .help = "lots that it carries"  \
+	}
+static const struct field shipment_create_fields[] = {
+	TEXT("reference", true, 128, "what logistics people call it"),
+	SHIPMENT_TEXTS,
+	{.name = "legs", .type = FIELD_OBJECTS, .max = 50, FIELDS(lane_fields), .help = "its stages, in order"},
+	REASON,
+};
+static const struct field shipment_patch_fields[] = {
+	TEXT("reference", false, 128, "what logistics people call it"),
+	SHIPMENT_TEXTS,
+	{.name = "started_at", .type = FIELD_TIME, .help = "when it really left"},
+	{.name = "delivered_at", .type = FIELD_TIME, .help = "when it really arrived"},
+	REASON,
+};
+static const struct field shipment_step_fields[] = {
+	{.name = "at", .type = FIELD_TIME, .help = "when, in measurement time; absent: now"},
+	REASON,
+};
+static const struct field shipment_decide_fields[] = {
+	{.name = "decision",
+	 .type = FIELD_WORD,
+	 .required = true,
+	 .words = "released,quarantined,rejected",
+	 .help = "what becomes of what it carries"},
+	TEXT("reason", true, 2000, "why"),
+};
+static const struct param assignment_params[] = {
+	SHIPMENT,
+	{.name = "assignment",
+	 .in = PARAM_PATH,
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = INT32_MAX,
+	 .help = "the assignment's number"},
+};
+#define WATCH(need)                                                                                                    \
+	{.name = "profile",                                                                                            \
+	 .type = FIELD_TEXT,                                                                                           \
+	 .required = need,                                                                                             \
+	 .min = 1,                                                                                                     \
+	 .max = 64,                                                                                                    \
+	 .help = "by what it is judged"},                                                                              \
+		{.name = "profile_version",                                                                            \
+		 .type = FIELD_INT,                                                                                    \
+		 .min = 1,                                                                                             \
+		 .max = INT32_MAX,                                                                                     \
+		 .help = "absent: the one that holds on its first day"},                                               \
+		{.name = "role", .type = FIELD_WORD, .words = "product,ambient", .help = "ambient is never judged"},   \
+		{.name = "from", .type = FIELD_TIME, .help = "when it begins to watch, in measurement time"},          \
+		{.name = "to", .type = FIELD_TIME, .nullable = true, .help = "when it ends; null: it still does"},     \
+	{                                                                                                              \
+		.name = "sample_interval_s", .type = FIELD_INT, .min = 1, .max = 86400,                                \
+		.help = "how often it measures, seconds; 600 unless said"                                              \
+	}
+static const struct field assignment_create_fields[] = {
+	{.name = "serial", .type = FIELD_SERIAL, .required = true, .help = "the device"},
+	{.name = "probe", .type = FIELD_INT, .min = 0, .max = 32767, .help = "which of its probes; absent: 0"},
+	TEXT("lot", false, 64, "the lot's number; absent: the only one of the shipment"),
+	TEXT("product", false, 200, "whose lot, where two products have one of this number"),
+	WATCH(true),
+	REASON,
+};
+static const struct field assignment_patch_fields[] = {
+	WATCH(false),
+	{.name = "withdrawn", .type = FIELD_BOOL, .help = "true: it never was"},
+	TEXT("reason", true, 500, "why; kept with the version"),
+};
+static const struct param excursions_params[] = {
+	PAGE("excursions; maybe fewer, so go on until `next` is null"),
+	EXCURSION_STATE,
+	QUERY("kind", PARAM_TEXT, .min = 1, .max = 32, .help = "only of bands with this code"),
+	QUERY("device", PARAM_SERIAL, .help = "only those of this device"),
+	QUERY("lot", PARAM_TEXT, .min = 1, .max = 64, .help = "only those of lots with this number"),
+	QUERY("shipment", PARAM_INT, .min = 1, .max = INT32_MAX, .help = "only those of this shipment, by number"),
+	QUERY("since", PARAM_TIME, .help = "only those that began at or after"),
+	QUERY("until", PARAM_TIME, .help = "only those that began before"),
+};
+static const struct param excursion_params[] = {
+	{.name = "id",
+	 .in = PARAM_PATH,
+	 .type = PARAM_INT,
+	 .min = 1,
+	 .max = INT64_MAX,
+	 .help = "the excursion's number"},
+};
+
 const struct route routes[] = {
 	{.method = "GET", .path = "/healthz", .summary = "The process is alive", .act = api_health},
 	{.method = "GET", .path = "/readyz", .summary = "The database is reachable", .act = api_ready},
@@ -774,6 +993,145 @@ const struct route routes[] = {
 	 .role = "admin",
 	 PARAMS(delivery_params),
 	 .statement = &stmt_api_delivery_replay},
+
+	{.method = "GET",
+	 .path = "/v1/products",
+	 .summary = "Products, in the order in which they were made",
+	 .role = "viewer",
+	 PARAMS(products_params),
+	 .statement = &stmt_api_products},
+	{.method = "POST",
+	 .path = "/v1/products",
+	 .summary = "Make a product",
+	 .role = "config",
+	 FIELDS(product_fields),
+	 .statement = &stmt_api_product_create},
+	{.method = "GET",
+	 .path = "/v1/profiles",
+	 .summary = "What products bear: profiles in their latest version, by name",
+	 .role = "viewer",
+	 PARAMS(profiles_params),
+	 .statement = &stmt_api_profiles},
+	{.method = "GET",
+	 .path = "/v1/profiles/{name}",
+	 .summary = "One version of a profile",
+	 .role = "viewer",
+	 PARAMS(profile_params),
+	 .statement = &stmt_api_profile},
+	{.method = "PUT",
+	 .path = "/v1/profiles/{name}",
+	 .summary = "The next version of a profile, or the first of a new one",
+	 .role = "config",
+	 PARAMS(profile_put_params),
+	 FIELDS(profile_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_profile_put},
+	{.method = "GET",
+	 .path = "/v1/profiles/{name}/history",
+	 .summary = "The versions of a profile, the latest first",
+	 .role = "viewer",
+	 PARAMS(profile_history_params),
+	 .statement = &stmt_api_profile_history},
+	{.method = "GET",
+	 .path = "/v1/shipments",
+	 .summary = "Shipments, the latest made first",
+	 .role = "viewer",
+	 PARAMS(shipments_params),
+	 .statement = &stmt_api_shipments},
+	{.method = "POST",
+	 .path = "/v1/shipments",
+	 .summary = "Make a shipment with its lots and legs",
+	 .role = "operator",
+	 FIELDS(shipment_create_fields),
+	 .statement = &stmt_api_shipment_create},
+	{.method = "GET",
+	 .path = "/v1/shipments/{id}",
+	 .summary = "One shipment, its lots, legs and assignments",
+	 .role = "viewer",
+	 PARAMS(shipment_params),
+	 .statement = &stmt_api_shipment},
+	{.method = "PATCH",
+	 .path = "/v1/shipments/{id}",
+	 .summary = "Edit a shipment, correct its times, add lots",
+	 .role = "operator",
+	 PARAMS(shipment_params),
+	 FIELDS(shipment_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_shipment_patch},
+	{.method = "POST",
+	 .path = "/v1/shipments/{id}:depart",
+	 .summary = "A shipment leaves",
+	 .role = "operator",
+	 PARAMS(shipment_params),
+	 FIELDS(shipment_step_fields),
+	 .statement = &stmt_api_shipment_depart},
+	{.method = "POST",
+	 .path = "/v1/shipments/{id}:arrive",
+	 .summary = "A shipment arrives",
+	 .role = "operator",
+	 PARAMS(shipment_params),
+	 FIELDS(shipment_step_fields),
+	 .statement = &stmt_api_shipment_arrive},
+	{.method = "POST",
+	 .path = "/v1/shipments/{id}:close",
+	 .summary = "Close a shipment that is decided on",
+	 .role = "operator",
+	 PARAMS(shipment_params),
+	 FIELDS(shipment_step_fields),
+	 .statement = &stmt_api_shipment_close},
+	{.method = "POST",
+	 .path = "/v1/shipments/{id}:cancel",
+	 .summary = "Cancel a shipment that has not arrived",
+	 .role = "operator",
+	 PARAMS(shipment_params),
+	 FIELDS(shipment_step_fields),
+	 .statement = &stmt_api_shipment_cancel},
+	{.method = "POST",
+	 .path = "/v1/shipments/{id}:decide",
+	 .summary = "Decide what becomes of what a shipment carried",
+	 .role = "approver",
+	 PARAMS(shipment_params),
+	 FIELDS(shipment_decide_fields),
+	 .statement = &stmt_api_shipment_decide},
+	{.method = "GET",
+	 .path = "/v1/shipments/{id}/excursions",
+	 .summary = "Excursions of a shipment, those that began last first",
+	 .role = "viewer",
+	 PARAMS(shipment_excursions_params),
+	 .statement = &stmt_api_shipment_excursions},
+	{.method = "POST",
+	 .path = "/v1/shipments/{id}/assignments",
+	 .summary = "A probe of a device watches a lot of a shipment",
+	 .role = "operator",
+	 PARAMS(shipment_params),
+	 FIELDS(assignment_create_fields),
+	 .statement = &stmt_api_assignment_create},
+	{.method = "GET",
+	 .path = "/v1/shipments/{id}/assignments/{assignment}",
+	 .summary = "One assignment and its versions",
+	 .role = "viewer",
+	 PARAMS(assignment_params),
+	 .statement = &stmt_api_assignment},
+	{.method = "PATCH",
+	 .path = "/v1/shipments/{id}/assignments/{assignment}",
+	 .summary = "Correct an assignment, as a new version",
+	 .role = "operator",
+	 PARAMS(assignment_params),
+	 FIELDS(assignment_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_assignment_patch},
+	{.method = "GET",
+	 .path = "/v1/excursions",
+	 .summary = "Excursions, those that began last first",
+	 .role = "viewer",
+	 PARAMS(excursions_params),
+	 .statement = &stmt_api_excursions},
+	{.method = "GET",
+	 .path = "/v1/excursions/{id}",
+	 .summary = "One excursion and everything that was said of it",
+	 .role = "viewer",
+	 PARAMS(excursion_params),
+	 .statement = &stmt_api_excursion},
 
 	{.method = "GET",
 	 .path = "/v1/audit",

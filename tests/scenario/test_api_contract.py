@@ -94,13 +94,58 @@ class Lab:
         digest = self.stack.value("SELECT encode(request_sha256, 'hex') FROM command.request WHERE request_id = %s", [made["request_id"]])
         return {"command": {"id": made["id"]}, "request": {"id": made["request_id"]}, "digest": {"request_sha256": digest}}
 
+    def example(self, operation, **fields):
+        return {**self.contract.by_id[operation].body_example, **fields}
+
+    def call(self, function, *values):
+        """What a function of the schema api answers an admin; works while the API refuses everything."""
+        with self.stack.connect() as db, db.transaction():
+            db.execute("SELECT api.enter('contract', NULL, 'admin', NULL, 'admin', NULL)")
+            db.execute("SET LOCAL ROLE coldfleet_api")
+            values = [json.dumps(v) if isinstance(v, dict) else v for v in values]
+            return json.loads(db.execute(f"SELECT body FROM api.{function}({', '.join(['%s'] * len(values))})", values).fetchone()[0])
+
+    def go(self, path, *steps):
+        for step in steps:
+            body = self.example(f"shipment_{step}")
+            self.call(*(("shipment_decide", path["id"], body) if step == "decide" else ("shipment_step", path["id"], body, step)))
+        return path
+
+    def shipment(self, *steps):
+        """A shipment of one lot, which has gone these steps."""
+        return self.go({"id": self.call("shipment_create", self.example("shipment_create", reference=f"contract-{next(numbers)}"))["id"]}, *steps)
+
+    def watch_body(self):
+        return self.example("assignment_create", serial=self.device()["serial"])
+
+    def assignment(self, *steps):
+        """An assignment of a device of its own in a shipment, which then goes these steps."""
+        path = self.shipment()
+        made = self.call("assignment_create", path["id"], self.watch_body())
+        return {**self.go(path, *steps), "assignment": made["id"], "serial": made["serial"]}
+
+    def excursion(self):
+        serial = self.assignment("depart")["serial"]
+        self.stack.sql("SELECT telemetry.ensure_partition('2026-09-01T09:00:00Z')")
+        self.stack.sql("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c) "
+                       "SELECT '2026-09-01T09:00:00Z', now(), device_id, 0, 0, 0, 12 FROM fleet.device WHERE serial = %s", [serial])
+        self.stack.sql("SELECT coldchain.mark(ARRAY[device_id], ARRAY['-infinity'::timestamptz]) FROM fleet.device WHERE serial = %s", [serial])
+        found = "SELECT excursion_id FROM coldchain.excursion AS e JOIN fleet.device AS d USING (device_id) WHERE d.serial = %s"
+        # Somebody else may be evaluating it at this moment.
+        wait_for(lambda: self.stack.sql("SELECT coldchain.evaluate(1000)") and self.stack.sql(found, [serial]), 20, "the excursion to be found")
+        return {"id": self.stack.value(found, [serial])}
+
     def shipping(self):
-        """The serial of a device that watches over a shipment, as far as the one function goes that knows of them."""
-        serial = self.device()["serial"]
-        device = self.stack.value("SELECT device_id FROM fleet.device WHERE serial = %s", [serial])
-        self.stack.sql("CREATE OR REPLACE FUNCTION command.active_shipment(device_id int) RETURNS text LANGUAGE sql STABLE "
-                       f"SET search_path = pg_catalog, pg_temp AS $$ SELECT 'S-1'::text WHERE device_id = {device} $$")
-        return serial
+        """The serial of a device that watches over a shipment."""
+        return self.assignment("depart")["serial"]
+
+    def new_profile(self):
+        return {"name": f"contract-{next(numbers)}"}
+
+    def profile(self):
+        made = self.new_profile()
+        self.call("profile_put", made["name"], self.example("profile_put"), "*")
+        return made
 
     def decision(self):
         asked = self.asked("disable")
@@ -178,6 +223,23 @@ READY = {
     "request_cancel": lambda lab: {"path": lab.asked()["request"]},
     "request_pause": lambda lab: {"path": lab.asked()["request"]},
     "request_resume": lambda lab: {"path": lab.moved(lab.asked()["request"], "pause")},
+    "product_create": lambda lab: {"body": {"name": f"contract-{next(numbers)}"}},
+    "profile": lambda lab: {"path": lab.profile()},
+    "profile_put": lambda lab: {"path": lab.profile()},
+    "profile_history": lambda lab: {"path": lab.profile()},
+    "shipment_create": lambda lab: {"body": lab.example("shipment_create", reference=f"contract-{next(numbers)}")},
+    "shipment": lambda lab: {"path": lab.shipment()},
+    "shipment_patch": lambda lab: {"path": lab.shipment()},
+    "shipment_depart": lambda lab: {"path": lab.shipment()},
+    "shipment_arrive": lambda lab: {"path": lab.shipment("depart")},
+    "shipment_close": lambda lab: {"path": lab.shipment("depart", "arrive", "decide")},
+    "shipment_cancel": lambda lab: {"path": lab.shipment()},
+    "shipment_decide": lambda lab: {"path": lab.shipment("depart", "arrive")},
+    "shipment_excursions": lambda lab: {"path": lab.shipment()},
+    "assignment": lambda lab: {"path": lab.assignment()},
+    "assignment_create": lambda lab: {"path": lab.shipment(), "body": lab.watch_body()},
+    "assignment_patch": lambda lab: {"path": lab.assignment()},
+    "excursion": lambda lab: {"path": lab.excursion()},
 }
 # What makes it answer with a status that its row of the route table does not explain.
 REFUSED = {
@@ -206,6 +268,19 @@ REFUSED = {
     ("alarms", 404): lambda lab: {"query": [("device", "nobody")]},
     ("alarm_acknowledge", 409): lambda lab: {"path": lab.alarm(acknowledged=True)},
     ("delivery_replay", 409): lambda lab: {"path": lab.delivery("waiting")},
+    ("product_create", 409): lambda lab: {"body": {"name": "Comirnaty"}},
+    ("profile_put", 201): lambda lab: {"path": lab.new_profile()},
+    ("shipments", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("excursions", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("shipment_create", 409): lambda lab: {"body": lab.example("shipment_create", reference=lab.call("shipment_get", lab.shipment()["id"])["reference"])},
+    ("shipment_patch", 409): lambda lab: {"path": lab.shipment("depart", "arrive", "decide", "close")},
+    ("shipment_depart", 409): lambda lab: {"path": lab.shipment("depart")},
+    ("shipment_arrive", 409): lambda lab: {"path": lab.shipment()},
+    ("shipment_close", 409): lambda lab: {"path": lab.shipment("depart", "arrive")},
+    ("shipment_cancel", 409): lambda lab: {"path": lab.shipment("depart", "arrive")},
+    ("shipment_decide", 409): lambda lab: {"path": lab.shipment("depart")},
+    ("assignment_create", 409): lambda lab: {"path": lab.shipment("depart", "arrive", "decide", "close"), "body": lab.watch_body()},
+    ("assignment_patch", 409): lambda lab: {"path": lab.assignment("depart", "arrive", "decide", "close")},
     ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
     ("audit", 404): lambda lab: {"query": [("device", "nobody")]},
 }
@@ -416,7 +491,7 @@ def test_method_that_a_path_does_not_know_is_405_and_unknown_path_404(lab, clien
     one = client()
     for path, methods in lab.contract.document["paths"].items():
         known = {m.upper() for m in methods} | ({"HEAD"} if "get" in methods else set())
-        target = path.replace("{serial}", "spare-01").replace("{id}", "1")
+        target = path.replace("{serial}", "spare-01").replace("{id}", "1").replace("{name}", "who-refrigerator").replace("{assignment}", "1")
         for method in {"GET", "PUT", "POST", "PATCH", "DELETE"} - known:
             status, headers, body = one.send(method, target)
             lab.contract.check(None, status, headers, body)

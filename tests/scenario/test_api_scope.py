@@ -10,7 +10,7 @@ import json
 import re
 import socket
 import time
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 import pytest
@@ -67,6 +67,27 @@ class Side:
         stack.sql("INSERT INTO fleet.group_member (device_id, group_id) SELECT device_id, %s FROM fleet.device WHERE serial = %s",
                   [self.ids["groups"], f"{self.word}-2"])
 
+        self.make_shipment(stack)
+
+    def make_shipment(self, stack):
+        """A shipment that the device watches, and an excursion of it."""
+        def call(path, body):
+            made = stack.rest(path, "ADMIN", "POST", body)
+            assert made.status < 300, made
+            return made.json["id"]
+
+        began = (datetime.now(timezone.utc) - timedelta(days=1)).isoformat()
+        self.lot, self.reference = f"{self.word}-lot", f"{self.word}-shipment"
+        self.ids["shipments"] = call("/v1/shipments", {
+            "reference": self.reference, "ignore_s": 0, "note": self.word, "lots": [{"product": "Hepatitis B vaccine", "number": self.lot}],
+            "legs": [{"origin": self.word, "destination": self.word}]})
+        self.ids["assignments"] = call(f"/v1/shipments/{self.ids['shipments']}/assignments", {
+            "serial": self.serial, "profile": "hepatitis-b", "from": began, "reason": self.word})
+        call(f"/v1/shipments/{self.ids['shipments']}:depart", {"at": began})
+        found = f"SELECT excursion_id FROM coldchain.excursion WHERE assignment_id = {self.ids['assignments']}"
+        wait_for(lambda: stack.sql("SELECT coldchain.evaluate(1000)") and stack.sql(found), 20, "the excursion to be found")
+        self.ids["excursions"] = stack.value(found)
+
     def make_device(self, stack):
         made = stack.rest("/v1/devices", "ADMIN", "POST", {
             "serial": self.serial, "model": {"manufacturer": self.word, "name": self.model}, "hardware_revision": f"{self.word}-hw",
@@ -117,9 +138,12 @@ class Side:
             (SELECT r::text FROM command.request AS r WHERE r.request_id = %s),
             (SELECT string_agg(concat(a.state, a.acknowledged_by), ' ') FROM coldchain.alarm AS a WHERE a.device_id = d.device_id),
             (SELECT string_agg(concat(w.webhook_id, w.name, w.url, w.kinds, w.enabled), ' ') FROM coldchain.webhook AS w WHERE w.name LIKE split_part(d.serial, '-', 1) || '%%'),
+            (SELECT s::text FROM coldchain.shipment AS s WHERE s.reference = %s),
+            (SELECT a::text FROM coldchain.assignment AS a WHERE a.assignment_id = %s),
             (SELECT count(*) FROM telemetry.replay AS r WHERE r.quarantine_id = %s)
             FROM fleet.device AS d WHERE d.serial LIKE %s || '%%' ORDER BY d.serial""",
-                         [self.word, self.word, self.ids["requests"], self.ids["quarantine"], self.word])
+                         [self.word, self.word, self.ids["requests"], self.reference, self.ids["assignments"], self.ids["quarantine"],
+                          self.word])
 
 
 class Nobody:
@@ -130,7 +154,8 @@ class Nobody:
         self.imei, self.iccid, self.imsi = luhn("35891234567999"), "8949000765432199999", "262077654329999"
         self.serial, self.group, self.tag = f"{self.word}-1", f"{self.word}-group", f"{self.word}-tag"
         self.model, self.firmware = f"{self.word}-model", f"{self.word}-fw"
-        self.ids = {**dict.fromkeys(("groups", "quarantine", "tokens", "alarms", "webhooks", "deliveries"), 987654321),
+        self.lot, self.reference = f"{self.word}-lot", f"{self.word}-shipment"
+        self.ids = {**dict.fromkeys(("groups", "quarantine", "tokens", "alarms", "webhooks", "deliveries", "shipments", "assignments", "excursions"), 987654321),
                     **dict.fromkeys(("operations", "commands", "requests"), "00000000-0000-4000-8000-000000000000")}
 
 
@@ -144,11 +169,13 @@ def of(name):
     return lambda side: getattr(side, name)
 
 
-PATH = {"serial": of("serial"), "id": ANY_NUMBER}
+PATH = {"serial": of("serial"), "id": ANY_NUMBER, "assignment": lambda side: side.ids["assignments"],
+        "name": lambda side: "who-refrigerator"}  # the catalogue is everybody's
 QUERY = {
     "model": of("model"), "firmware": of("firmware"), "tag": of("tag"), "group": of("group"), "q": of("serial"), "serial": of("serial"),
     "device": of("serial"), "actor": lambda side: f"{side.word} token", "id": of("serial"),
-    "request": lambda side: side.ids["requests"],
+    "request": lambda side: side.ids["requests"], "shipment": lambda side: side.ids["shipments"], "lot": of("lot"), "reference": of("reference"),
+    "version": HARMLESS, "decision": HARMLESS,
     "limit": HARMLESS, "sort": HARMLESS, "state": HARMLESS, "silent_for": HARMLESS, "battery_below": HARMLESS, "bbox": HARMLESS,
     "format": HARMLESS, "reason": HARMLESS, "result": HARMLESS, "from": HARMLESS, "to": HARMLESS, "bucket": HARMLESS,
     "action": HARMLESS, "kind": HARMLESS, "since": HARMLESS, "until": HARMLESS, "type": HARMLESS, "after": HARMLESS,
@@ -165,6 +192,13 @@ BODY = {
     **dict.fromkeys(("model.manufacturer", "model.name", "hardware_revision", "state", "module.manufacturer", "module.model", "module.firmware",
                      "sim.apn", "sim.expected_prefix", "reason", "tags", "config", "description", "role", "expires_at", "url", "kinds", "enabled"), HARMLESS),
 }
+BODY |= {
+    "reference": of("reference"), "lot": of("lot"), "lots": lambda side: [{"product": "Hepatitis B vaccine", "number": side.lot}],
+    **dict.fromkeys(("manufacturer", "gtin", "frozen", "title", "product", "region", "storage_lower_c", "storage_upper_c", "effective_from",
+                     "effective_to", "source", "verified", "note", "bands", "lane.origin", "lane.destination", "lane.carrier", "ignore_s", "legs",
+                     "started_at", "delivered_at", "at", "decision", "probe", "profile", "profile_version", "from", "to", "sample_interval_s",
+                     "withdrawn"), HARMLESS),
+}
 # Objects that have one field of several.
 ONE_OF = {"target"}
 # A body that is no object of fields.
@@ -177,9 +211,10 @@ TOLD = {
 # Of all things or none: not for a token with a scope.
 WHOLE = {"audit_export", "audit_checkpoints"}
 # Nothing of anybody is in its answer, whoever asks.
-SAYS_NOTHING = {"healthz", "readyz", "openapi_json", "audit_checkpoints"}
+CATALOGUE = {"products", "profiles", "profile", "profile_history"}
+SAYS_NOTHING = {"healthz", "readyz", "openapi_json", "audit_checkpoints"} | CATALOGUE
 # What no token with a scope can have made.
-NOT_MINE = {"operation", "operation_rows"}
+NOT_MINE = {"operation", "operation_rows"} | CATALOGUE
 
 
 def fields_of(schema, before=""):
@@ -255,7 +290,7 @@ class Walk:
     def plain(self, answer, side):
         """An answer without what differs from call to call, and without the names of the side that was asked for."""
         status, media, body = answer
-        named = [side.serial, side.group, side.tag, side.model, side.firmware, side.imei, side.iccid, side.imsi, *map(str, side.ids.values())]
+        named = [side.serial, side.group, side.tag, side.model, side.firmware, side.imei, side.iccid, side.imsi, side.lot, side.reference, *map(str, side.ids.values())]
         for value in [*named, side.word]:
             body = re.sub(rf"\b{re.escape(value)}\b", "X", body)
         return status, media, re.sub(r'"(instance|request_id|taken_at|at)":"[^"]*"|"age_s":[0-9.]+', "", body)
@@ -406,7 +441,7 @@ def test_the_stream_of_a_token_with_a_scope_tells_nothing_of_others(stack, walk)
 # Each policy
 
 # Behind each of these stands nothing but its policy; what else is guarded is only looked for once its device was found.
-DECIDES = ["audit.entry", "fleet.device", "fleet.device_group", "fleet.operation", "telemetry.quarantine"]
+DECIDES = ["audit.entry", "coldchain.shipment", "fleet.device", "fleet.device_group", "fleet.operation", "telemetry.quarantine"]
 
 
 @pytest.mark.parametrize("table", DECIDES)

@@ -1,0 +1,3 @@
+-- A page of products, as JSON text.
+-- $1 how many at most, $2 cursor or NULL
+SELECT api.products($1::int, $2::text) AS body

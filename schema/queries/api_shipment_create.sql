@@ -1,0 +1,3 @@
+-- Makes a shipment; the answer is kept for a repetition with the same Idempotency-Key.
+-- $1 body
+SELECT r.* FROM api.shipment_create($1::jsonb) AS f, api.remember(f) AS r

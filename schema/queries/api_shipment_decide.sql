@@ -1,0 +1,3 @@
+-- Decides what becomes of a shipment; the answer is kept for a repetition with the same Idempotency-Key.
+-- $1 number, $2 body
+SELECT r.* FROM api.shipment_decide($1::int, $2::jsonb) AS f, api.remember(f) AS r

@@ -15,16 +15,12 @@ UPDATE coldchain.alarm_rule SET wake = '1 hour' WHERE kind = 'silence';
 CREATE TABLE coldchain.watch_state (
 	one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
 	seen pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
-	begun pg_snapshot,
-	after_device int NOT NULL DEFAULT 0,
 	looked_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO coldchain.watch_state DEFAULT VALUES;
 COMMENT ON TABLE coldchain.watch_state IS 'How far coldchain.watch() is: one row, held by who is at it.';
 COMMENT ON COLUMN coldchain.watch_state.one_row IS 'Always true: there is one row.';
 COMMENT ON COLUMN coldchain.watch_state.seen IS 'What it has seen: states written by other transactions are news.';
-COMMENT ON COLUMN coldchain.watch_state.begun IS 'What the round under way will have seen; NULL: none is.';
-COMMENT ON COLUMN coldchain.watch_state.after_device IS 'Where that round goes on.';
 COMMENT ON COLUMN coldchain.watch_state.looked_at IS 'When it looked last.';
 
 CREATE TABLE coldchain.watched (
@@ -208,33 +204,49 @@ END
 $$;
 COMMENT ON FUNCTION coldchain.watch_due(int) IS 'Raises the alarms of conditions that have lasted long enough, up to so many; returns how many.';
 
+CREATE FUNCTION coldchain.states_written(seen pg_snapshot) RETURNS int[]
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- As telemetry.states_changed(), but all of the table as it lies: the whole fleet is looked at anyway.
+	base CONSTANT xid8 := pg_snapshot_xmin(pg_current_snapshot());
+	newest CONSTANT bigint := base::text::bigint + age(base::xid);
+	reach CONSTANT bigint := newest - pg_snapshot_xmin(seen)::text::bigint;
+BEGIN
+	RETURN ARRAY(SELECT s.device_id FROM telemetry.device_state AS s
+		WHERE age(s.xmin) <= reach AND NOT pg_visible_in_snapshot((greatest(newest - age(s.xmin), 3)::text)::xid8, seen)
+		ORDER BY s.device_id);
+END
+$$;
+COMMENT ON FUNCTION coldchain.states_written(pg_snapshot) IS
+	'The devices whose row of telemetry.device_state was written by a transaction that the snapshot did not see.';
+
 CREATE FUNCTION coldchain.watch(most int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
 DECLARE
+	this CONSTANT pg_snapshot := pg_current_snapshot();
 	at coldchain.watch_state;
-	this pg_snapshot;
-	found record;
-	done int;
+	changed int[];
 BEGIN
 	SELECT * INTO at FROM coldchain.watch_state FOR UPDATE SKIP LOCKED;
 	IF at.one_row IS NULL THEN
 		RETURN 0;
 	END IF;
-	this := coalesce(at.begun, pg_current_snapshot());
-	SELECT * INTO found FROM telemetry.states_changed(NULL, NULL, at.after_device, at.seen, 100 * most, most);
-	PERFORM coldchain.watch_devices(found.changed) WHERE cardinality(found.changed) > 0;
-	done := coldchain.watch_due(most);
-	UPDATE coldchain.watch_state SET looked_at = now(), after_device = coalesce(found.last_device, 0),
-		begun = CASE WHEN found.last_device IS NOT NULL THEN this END, seen = CASE WHEN found.last_device IS NULL THEN this ELSE at.seen END;
-	RETURN CASE WHEN found.last_device IS NOT NULL OR done = most THEN 1 ELSE 0 END;
+	changed := coldchain.states_written(at.seen);
+	FOR part IN 0..(cardinality(changed) - 1) / most LOOP
+		PERFORM coldchain.watch_devices(changed[part * most + 1:(part + 1) * most]);
+	END LOOP;
+	UPDATE coldchain.watch_state SET looked_at = now(), seen = this;
+	RETURN CASE WHEN coldchain.watch_due(most) = most THEN 1 ELSE 0 END;
 END
 $$;
 COMMENT ON FUNCTION coldchain.watch(int) IS
-	'Looks at up to so many devices whose state has changed, and raises what is due. Returns 0 when the round is over or somebody else is '
-	'at it, else 1: call it again at once.';
+	'Looks at the devices whose state has changed since the last call, so many at a time, and raises what is due, up to so many; 1: call it '
+	'again at once. While somebody else is at it, nothing.';
 
 -- By our clock, not by that of devices: silence is when nothing arrives.
 CREATE FUNCTION coldchain.watch_silence(most int) RETURNS int
@@ -253,14 +265,19 @@ BEGIN
 	END IF;
 	FOR r IN
 		SELECT q.* FROM (
-			SELECT s.device_id, s.received_at, (u).enabled, (u).after, CASE WHEN s.battery_pct < 10 THEN greatest(w.wake, interval '24 hours') ELSE w.wake END AS wake
+			SELECT s.device_id, s.received_at, u.enabled, u.after, CASE WHEN s.battery_pct < 10 THEN greatest(w.wake, interval '24 hours') ELSE w.wake END AS wake
 			FROM telemetry.device_state AS s JOIN fleet.device AS d USING (device_id)
 			LEFT JOIN telemetry.device_status AS t USING (device_id) LEFT JOIN fleet.config_report AS p USING (device_id)
-			CROSS JOIN LATERAL (SELECT coldchain.alarm_rule_of('silence', s.device_id) AS u OFFSET 0) AS u
+			-- As coldchain.alarm_rule_of() says, for all at once.
+			LEFT JOIN coldchain.alarm_rule AS o ON o.kind = 'silence' AND o.device_id = s.device_id
+			LEFT JOIN coldchain.alarm_rule AS m ON m.kind = 'silence' AND m.model_id = d.model_id
+			LEFT JOIN coldchain.alarm_rule AS e ON e.kind = 'silence' AND e.model_id IS NULL AND e.device_id IS NULL
+			CROSS JOIN LATERAL (SELECT coalesce(o.enabled, m.enabled, e.enabled) AS enabled, coalesce(o.after, m.after, e.after) AS after,
+				CASE WHEN o.rule_id IS NOT NULL THEN o.wake WHEN m.rule_id IS NOT NULL THEN m.wake ELSE e.wake END AS wake) AS u
 			CROSS JOIN LATERAL (SELECT coalesce(
 				CASE WHEN jsonb_typeof(p.body -> 'wake_interval_s') = 'number' THEN make_interval(secs => least((p.body ->> 'wake_interval_s')::float8, 31536000)) END,
 				(SELECT CASE WHEN jsonb_typeof(c.body -> 'wake_interval_s') = 'number' THEN make_interval(secs => least((c.body ->> 'wake_interval_s')::float8, 31536000)) END
-				 FROM fleet.config AS c WHERE c.device_id = s.device_id ORDER BY c.version DESC LIMIT 1), (u).wake, interval '1 hour') AS wake) AS w
+				 FROM fleet.config AS c WHERE c.device_id = s.device_id ORDER BY c.version DESC LIMIT 1), u.wake, interval '1 hour') AS wake) AS w
 			WHERE s.received_at < now() - shortest AND d.state = 'active' AND t.mcu_state IS DISTINCT FROM 'disabled'
 				-- Below 5 % the radio stays off, in an aeroplane too: that is expected.
 				AND (s.battery_pct < 5) IS NOT TRUE AND (p.body -> 'flight_mode' = 'true') IS NOT TRUE
@@ -281,7 +298,7 @@ COMMENT ON FUNCTION coldchain.watch_silence(int) IS
 
 REVOKE ALL ON FUNCTION coldchain.condition_key(smallint, timestamptz), coldchain.shipment_of(int, timestamptz),
 	coldchain.condition_alarm(coldchain.condition), coldchain.condition_begins(text, int, smallint, timestamptz, jsonb),
-	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int),
+	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int), coldchain.states_written(pg_snapshot),
 	coldchain.watch_silence(int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.watch(int), coldchain.watch_silence(int), coldchain.evaluate(int) TO coldfleet_notify;
 

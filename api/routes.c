@@ -4,6 +4,7 @@
 #include "api/routes.h"
 
 #include "api/api.h"
+#include "api/cce.h"
 #include "api/contract.h"
 #include "api/logger_file.h"
 #include "schema/queries.h"
@@ -208,6 +209,14 @@ static const struct param logger_import_params[] = {
 	QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept with the file"),
 };
 static const struct route_reader logger_reader = {"text/plain", logger_file_read};
+static const struct param cce_export_params[] = {
+	SERIAL,
+	QUERY("from", PARAM_TIME, .help = "measured at or after; absent: from the first one"),
+	QUERY("to", PARAM_TIME, .help = "measured before; absent: up to the last one"),
+	QUERY("limit", PARAM_INT, .min = 1, .max = 2000, .fallback = "1000",
+	      .help = "at most so many records, the oldest; go on behind meta.lastRecordAt"),
+};
+static const struct route_reader cce_reader = {"application/json", cce_read};
 static const struct param logger_files_params[] = {SERIAL, PAGE("files")};
 static const struct param operation_params[] = {OPERATION};
 static const struct param operation_rows_params[] = {
@@ -749,6 +758,18 @@ const struct route routes[] = {
 	 PARAMS(logger_import_params),
 	 .reader = &logger_reader,
 	 .statement = &stmt_api_logger_import},
+	{.method = "GET",
+	 .path = "/v1/devices/{serial}/cce",
+	 .summary = "What a device measured as a transfer of cce-interop 0.8.1 (WHO PQS E006/DS01)",
+	 .role = "viewer",
+	 PARAMS(cce_export_params),
+	 .statement = &stmt_api_cce_export},
+	{.method = "POST",
+	 .path = "/v1/ems",
+	 .summary = "Take a transfer of cce-interop: kept as it is, its temperatures as readings",
+	 .role = "operator",
+	 .reader = &cce_reader,
+	 .statement = &stmt_api_cce_import},
 	{.method = "GET",
 	 .path = "/v1/quarantine",
 	 .summary = "Messages that could not be stored as readings, the latest first",

@@ -72,6 +72,20 @@ class Lab:
     def group_name(self):
         return self.stack.value("SELECT name FROM fleet.device_group WHERE group_id = %s", [self.group()["id"]])
 
+    def equipment(self, serial):
+        """A transfer of equipment with that serial, of yesterday."""
+        made = json.loads(json.dumps(self.contract.by_id["cce_import"].body_example))
+        made["data"][0]["ESER"] = serial
+        made["data"][0]["records"][0]["ABST"] = (datetime.now(timezone.utc) - timedelta(days=1)).strftime("%Y%m%dT%H%M%SZ")
+        return made
+
+    def measured(self):
+        device = self.device()
+        self.stack.sql("SELECT telemetry.ensure_partition(now())")
+        self.stack.sql("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c) "
+                       "SELECT now(), now(), device_id, 0, 0, 0, 4 FROM fleet.device WHERE serial = %s", [device["serial"]])
+        return {"path": device}
+
     def logger_file(self, kept=False):
         """A device that is no tracker, and a file of a logger of yesterday that nobody has imported yet, or somebody has."""
         text = self.contract.by_id["logger_import"].bodies["text/plain"]["example"].replace("TEST00001", f"TEST{next(numbers):05d}")
@@ -206,6 +220,8 @@ READY = {
     "group_delete": lambda lab: {"path": lab.group()},
     "group_join": lambda lab: {"path": lab.group()},
     "group_leave": lambda lab: {"path": lab.group()},
+    "cce_import": lambda lab: {"body": lab.equipment(f"contract-{next(numbers)}")},
+    "cce_export": lambda lab: lab.measured(),
     "logger_import": lambda lab: lab.logger_file(),
     "command_make": lambda lab: {"path": lab.device()},
     "alarm_acknowledge": lambda lab: {"path": lab.alarm()},
@@ -245,6 +261,7 @@ READY = {
 REFUSED = {
     ("device_create", 409): lambda lab: {"body": {**lab.new_device_body(), "serial": "spare-01"}},
     ("logger_import", 200): lambda lab: lab.logger_file(kept=True),
+    ("cce_import", 409): lambda lab: {"body": lab.equipment("spare-01")},
     ("logger_import", 409): lambda lab: {**lab.logger_file(), "path": {"serial": "spare-01"}},
     ("device_patch", 409): lambda lab: {"path": lab.decommissioned()},
     ("device_decommission", 409): lambda lab: {"path": lab.decommissioned()},

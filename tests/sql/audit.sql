@@ -52,6 +52,8 @@ INSERT INTO excepted VALUES
 	('coldchain.excursion_revision', 'is itself a history, and unchangeable'),
 	('coldchain.exposure', 'computed from excursions'),
 	('coldchain.due', 'what is yet to be computed'),
+	('coldchain.cce_report', 'readings of others, kept as they came, and unchangeable'),
+	('coldchain.cce_record', 'readings of others, kept as they came, and unchangeable'),
 	('coldchain.logger_limit', 'part of a file, which is watched'),
 	('coldchain.logger_verdict', 'part of a file, which is watched'),
 	('coldchain.logger_span', 'part of a file, which is watched');

@@ -47,6 +47,9 @@ class Fleet:
             self.process = self.stack.tracker_start("run", "--serials", self.list, "--flash", self.flash, "--interval", "2",
                                                     "--start-over", "1", "--verbose", stdout=log, stderr=log)
 
+    def check_alive(self):
+        assert self.process.poll() is None, f"the trackers ended by themselves with status {self.process.returncode}"
+
     def kill(self):
         if self.process:
             self.process.kill()
@@ -68,6 +71,7 @@ def kill_at_random(stack, fleet, rng):
         part = rng.choice(PARTS)
         killed[part] += 1
         if part == "trackers":
+            fleet.check_alive()
             fleet.restart()
             continue
         stack.kill(part)
@@ -121,6 +125,7 @@ def test_every_command_ends_in_one_truthful_state_whatever_is_killed_and_no_trac
     fleet.serve(fleet.present + fleet.away)
 
     def open_ones():
+        fleet.check_alive()
         return insist(stack, "SELECT count(*) FROM command.command WHERE state <> ALL (%s)", [list(FINAL)])[0][0]
 
     wait_for(lambda: open_ones() == 0, 120 + COMMANDS / 10, "every command to end")

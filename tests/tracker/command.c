@@ -480,7 +480,7 @@ static void give_up(struct commander *c, const struct command_message *m)
 	finish(c, m, &nothing, false, &why);
 }
 
-static void resume(struct commander *c)
+void commander_resume(struct commander *c)
 {
 	const struct mcu_state *s = mcu_state(c->mcu);
 	for (size_t i = 0; i < s->outcome_count; i++) {
@@ -520,7 +520,6 @@ struct commander *commander_new(struct event_base *base, const char *serial, str
 	if (c->until == NULL)
 		abort();
 	c->replies = replies_new(base, (struct replies_calls){hooks->publish, told, arg, c});
-	resume(c);
 	return c;
 }
 

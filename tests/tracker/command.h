@@ -57,11 +57,14 @@ struct command_counts {
 
 struct commander;
 
-/* Borrows serial, mcu, faults and hooks. What was begun before a power loss is brought to its end here: carried out
- * when the log says that it was decided, else failed. */
+/* Borrows serial, mcu, faults and hooks. Calls none of the hooks. */
 struct commander *commander_new(struct event_base *base, const char *serial, struct mcu *mcu,
 				const struct command_faults *faults, const struct command_hooks *hooks, void *arg);
 void commander_free(struct commander **c);
+
+/* Once, before the first message and when the hooks can do what they say. What was begun before a power loss is brought
+ * to its end here: carried out when the log says that it was decided, else failed. */
+void commander_resume(struct commander *c);
 
 /* One message of the command topic. `correlation` is its MQTT 5 correlation data. */
 void commander_take(struct commander *c, const void *bytes, size_t len, const void *correlation,

@@ -531,6 +531,8 @@ void device_free(struct device **d)
 
 void device_start(struct device *d)
 {
+	if (d->commander != NULL)
+		commander_resume(d->commander);
 	mqtt_start(d->mqtt);
 }
 

@@ -106,6 +106,8 @@ static void power_on(void)
 	if (rig.mcu == NULL)
 		fail_msg("%s", e.detail);
 	rig.commander = commander_new(rig.base, SERIAL, rig.mcu, &rig.faults, &hooks, NULL);
+	/* Whoever owns it is not whole yet: a report carried out now once killed a fleet, again at every start. */
+	commander_resume(rig.commander);
 	rig.connected = true;
 	commander_up(rig.commander);
 }

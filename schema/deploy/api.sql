@@ -214,7 +214,7 @@ CREATE FUNCTION api.json_latest(state telemetry.device_state) RETURNS text
 LANGUAGE sql STABLE
 AS $$
 	SELECT concat('{"epoch":', coalesce(state.epoch, 0), ',"gaps":', coalesce(state.gaps, 0),
-		',"seq_high":' || nullif(state.seq_high, -1),
+		',"seq_high":' || nullif(state.seq_high, -1), ',"complete_through":' || telemetry.complete_through(state),
 		',"received_at":' || api.json_time(state.received_at), ',"reading_ts":' || api.json_time(state.reading_ts),
 		',"temperature_c":' || to_json(state.temperature_c), ',"temperature_ts":' || api.json_time(state.temperature_ts),
 		',"humidity_pct":' || to_json(state.humidity_pct), ',"humidity_ts":' || api.json_time(state.humidity_ts),

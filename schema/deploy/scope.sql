@@ -104,7 +104,8 @@ ALTER TABLE telemetry.measurement ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON FUNCTION fleet.scope_all(), fleet.scope_groups(), fleet.scope_devices(), fleet.guard(regclass) FROM PUBLIC;
 GRANT USAGE ON SCHEMA fleet, telemetry TO coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION fleet.scope_all(), fleet.scope_groups(), fleet.scope_devices(), fleet.imei_valid(text),
-	fleet.register_device(text, text, text, text, text, text), fleet.create_token(text, text, timestamptz)
+	fleet.register_device(text, text, text, text, text, text), fleet.create_token(text, text, timestamptz),
+	telemetry.first_missing(int, smallint), telemetry.complete_through(telemetry.device_state)
 	TO coldfleet_api_definer;
 -- Not ALL TABLES: a partition read directly would be read without the policies of telemetry.measurement.
 GRANT SELECT ON fleet.device, fleet.model, fleet.module, fleet.sim, fleet.certificate, fleet.token, fleet.device_group,

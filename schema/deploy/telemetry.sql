@@ -432,6 +432,25 @@ COMMENT ON COLUMN telemetry.gap.lost IS 'Numbers that the device declared lost w
 COMMENT ON COLUMN telemetry.gap.first_seen IS 'When the message arrived that showed the hole.';
 COMMENT ON COLUMN telemetry.gap.closed_at IS 'When the message arrived after which nothing was missing; NULL: open.';
 
+CREATE FUNCTION telemetry.first_missing(device_id int, epoch smallint) RETURNS int
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT min(lower(g.missing)) FROM telemetry.gap AS g
+	WHERE g.device_id = first_missing.device_id AND g.epoch = first_missing.epoch AND g.closed_at IS NULL
+$$;
+COMMENT ON FUNCTION telemetry.first_missing(int, smallint) IS 'The lowest sample number of the epoch that is in an open gap; NULL: there is none.';
+
+-- A single expression without settings or subquery: it becomes part of the statement.
+CREATE FUNCTION telemetry.complete_through(state telemetry.device_state) RETURNS int
+LANGUAGE sql STABLE
+AS $$
+	SELECT CASE WHEN state.gaps = 0 THEN nullif(state.seq_high, -1) ELSE telemetry.first_missing(state.device_id, state.epoch) - 1 END
+$$;
+COMMENT ON FUNCTION telemetry.complete_through(telemetry.device_state) IS
+	'Up to which sample number of its latest epoch nothing of a device is missing: each is stored or declared lost. NULL: none is '
+	'accounted for; -1: already number 0 is missing. SELECT telemetry.complete_through(s) FROM telemetry.device_state AS s.';
+
 CREATE TABLE telemetry.quarantine (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	first_received_at timestamptz NOT NULL,
@@ -563,5 +582,6 @@ GRANT EXECUTE ON FUNCTION telemetry.partitions(), telemetry.ensure_partition(tim
 GRANT SELECT ON telemetry.device_state TO coldfleet_bridge;
 GRANT SELECT ON telemetry.reading, telemetry.measurement, telemetry.device_state, telemetry.epoch, telemetry.gap, telemetry.quarantine,
 	telemetry.setting TO coldfleet_analyst;
+GRANT EXECUTE ON FUNCTION telemetry.first_missing(int, smallint), telemetry.complete_through(telemetry.device_state) TO coldfleet_analyst;
 
 COMMIT;

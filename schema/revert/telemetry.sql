@@ -16,6 +16,8 @@ DROP FUNCTION telemetry.store_readings(
 	double precision[], real[], real[], boolean[], boolean[], boolean[], smallint[], text[]);
 DROP FUNCTION telemetry.seldom(double precision, double precision, real, real, real, real, real, smallint, boolean, boolean, boolean, jsonb);
 DROP FUNCTION telemetry.number(smallint, smallint, int);
+DROP FUNCTION telemetry.complete_through(telemetry.device_state);
+DROP FUNCTION telemetry.first_missing(int, smallint);
 DROP TABLE telemetry.quarantine, telemetry.gap, telemetry.epoch, telemetry.device_state, telemetry.measurement,
 	telemetry.setting;
 DROP TYPE telemetry.seldom;

@@ -195,7 +195,8 @@ def main():
     parser.add_argument("--every", type=float, default=10, help="seconds between two kills of pair and ring (10)")
     parser.add_argument("--for", dest="lasts", type=float, default=300, help="seconds that pair and ring go on (300)")
     options = parser.parse_args()
-    again = f"ops/test fault --kills {options.kills} --seed {options.seed} --source {options.source} --plan {options.plan}" + " --quick" * options.quick
+    again = (f"ops/test fault --kills {options.kills} --seed {options.seed} --source {options.source} --plan {options.plan} "
+             f"--every {options.every:g} --for {options.lasts:g}") + " --quick" * options.quick
     print(f"seed {options.seed}; again: {again}", flush=True)
     good = False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -53,7 +53,7 @@ SELECT is(api.device('api-1')::jsonb - 'created_at', jsonb_build_object('serial'
 	'module', '{"manufacturer": null, "model": null, "imei": "490154203237518", "firmware": null, "certifications": null}'::jsonb,
 	'sim', '{"iccid": "8949000000000000001", "imsi": null, "apn": null, "expected_prefix": null}'::jsonb,
 	'mcu_state', null, 'reported', null, 'identity_mismatch', '[]'::jsonb, 'commands', '{"open": 0, "switched": null}'::jsonb,
-	'latest', '{"epoch": 0, "gaps": 0, "seq_high": 7, "temperature_c": 4.5, "temperature_ts": "2026-11-22T08:00:00Z"}'::jsonb),
+	'latest', '{"epoch": 0, "gaps": 0, "seq_high": 7, "complete_through": 7, "temperature_c": 4.5, "temperature_ts": "2026-11-22T08:00:00Z"}'::jsonb),
 	'test_a_device_is_told_with_model_module_sim_and_what_is_known_of_its_state');
 SELECT is(api.device('api-2')::jsonb #> '{model,support_ended}', 'true', 'test_a_model_after_its_last_day_of_support_is_flagged');
 SELECT is(api.device('api-3')::jsonb -> 'module', 'null', 'test_a_device_without_a_module_has_none');

@@ -2,7 +2,7 @@
 -- Readings in every form, buckets, state, gaps and quarantine, and that a scope hides all of them.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(31);
+SELECT plan(33);
 
 CREATE TEMPORARY TABLE made AS SELECT name, fleet.create_token(name, 'admin') AS token FROM unnest(ARRAY['all', 'some']) AS name;
 CREATE FUNCTION pg_temp.enter(who text) RETURNS void LANGUAGE sql AS
@@ -108,6 +108,11 @@ SELECT is((SELECT array_agg(jsonb_array_length(api.device_gaps('r-1', 10, NULL, 
 	'{2,1,3}', 'test_gaps_are_open_closed_or_all');
 SELECT is(api.device_gaps('r-1', 1, api.device_gaps('r-1', 1, NULL, 'all')::json ->> 'next', 'all')::jsonb #> '{items,0,seq_from}', '20',
 	'test_gaps_go_on_by_cursor');
+UPDATE telemetry.device_state SET gaps = 4, seq_high = 40 WHERE device_id = (SELECT device_id FROM fleet.device WHERE serial = 'r-1');
+SELECT is(body::jsonb #> '{latest,complete_through}', '9', 'test_up_to_where_a_device_is_complete_ends_before_the_first_open_gap') FROM api.device_state('r-1');
+SELECT ok(telemetry.complete_through(s) = 9 AND has_function_privilege('coldfleet_analyst', 'telemetry.complete_through(telemetry.device_state)', 'EXECUTE')
+	AND has_function_privilege('coldfleet_analyst', 'telemetry.first_missing(int, smallint)', 'EXECUTE'), 'test_an_analyst_may_ask_it_too')
+FROM telemetry.device_state AS s JOIN fleet.device USING (device_id) WHERE serial = 'r-1';
 SELECT telemetry.quarantine_store(ARRAY[(SELECT device_id FROM fleet.device WHERE serial = 'r-1'), NULL], ARRAY['t/r-1', 't/who'],
 	ARRAY['\x0001ff'::bytea, '\x'], NULL, ARRAY[now(), now()], ARRAY['syntax', 'unknown-device'], ARRAY['pgtap', 'pgtap']);
 SELECT is((SELECT jsonb_agg(q -> 'topic' ORDER BY q -> 'topic') FROM jsonb_array_elements(api.quarantine(1000, NULL, NULL, NULL)::jsonb -> 'items') AS q

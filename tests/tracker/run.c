@@ -128,8 +128,7 @@ static bool run_fleet(struct run *r, struct err *e)
 	end = loop_run(r->loop, r->duration);
 	if (end == LOOP_DEADLINE) {
 		fleet_finish(r->fleet);
-		if (!fleet_done(r->fleet))
-			end = loop_run(r->loop, r->drain);
+		end = fleet_done(r->fleet) ? LOOP_DONE : loop_run(r->loop, r->drain);
 	}
 	report(r);
 	if (end == LOOP_DEADLINE)

@@ -158,7 +158,7 @@ def scenario():
     yield [alone(preset, scenario_step(preset, f"scenario-{preset}", ["tests/scenario"], ["-n", "2", "--dist", "loadfile"])) for preset in presets]
 
 
-FAULT = ["--kills", "20", "--quick"]  # or what follows `ops/test fault`
+FAULT = ["--kills", "20", "--quick", "--seed", "5"]  # or what follows `ops/test fault`
 
 
 def fault():

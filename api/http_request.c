@@ -179,9 +179,9 @@ static void write_head(struct http_request *r, struct evbuffer *to, int status, 
 		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
 		"X-Request-Id: %s\r\n",
 		r->id);
-	/* Data is nothing for a browser to run or to show inside another page. */
-	if (type == NULL || strncmp(type, "text/html", 9) != 0)
-		evbuffer_add_printf(to, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
+	/* Data is nothing for a browser to run or to show inside another page; a document brings its style with it. */
+	evbuffer_add_printf(to, "Content-Security-Policy: default-src 'none'; %sframe-ancestors 'none'\r\n",
+			    type != NULL && strncmp(type, "text/html", 9) == 0 ? "style-src 'unsafe-inline'; " : "");
 	if (r->fields != NULL)
 		evbuffer_add_buffer(to, r->fields);
 	if (r->server->options.tls != NULL)

@@ -637,6 +637,20 @@ static const struct field assignment_patch_fields[] = {
 	{.name = "withdrawn", .type = FIELD_BOOL, .help = "true: it never was"},
 	TEXT("reason", true, 500, "why; kept with the version"),
 };
+static const struct param shipment_figures_params[] = {
+	SHIPMENT,
+	QUERY("device", PARAM_SERIAL, .help = "only of this device"),
+	QUERY("lot", PARAM_TEXT, .min = 1, .max = 64, .help = "only of this lot, by number"),
+	QUERY("from", PARAM_TIME, .help = "over what was measured at or after; absent: from the start"),
+	QUERY("to", PARAM_TIME, .help = "over what was measured before; absent: until delivery"),
+};
+static const struct param shipment_report_params[] = {
+	SHIPMENT,
+	QUERY("format", PARAM_WORD, .words = "json,html", .help = "html: one document that prints, with charts"),
+};
+static const struct route_stream shipment_report_streams[] = {
+	{"html", "text/html; charset=utf-8", &stmt_api_shipment_report_html},
+};
 static const struct param excursions_params[] = {
 	PAGE("excursions; maybe fewer, so go on until `next` is null"),
 	EXCURSION_STATE,
@@ -1120,6 +1134,20 @@ const struct route routes[] = {
 	 .role = "viewer",
 	 PARAMS(shipment_excursions_params),
 	 .statement = &stmt_api_shipment_excursions},
+	{.method = "GET",
+	 .path = "/v1/shipments/{id}/figures",
+	 .summary = "Time in and out of range, what is left, and mean kinetic temperature",
+	 .role = "viewer",
+	 PARAMS(shipment_figures_params),
+	 .statement = &stmt_api_shipment_figures},
+	{.method = "GET",
+	 .path = "/v1/shipments/{id}/report",
+	 .summary = "The report of a shipment, as JSON or as HTML that prints",
+	 .role = "viewer",
+	 PARAMS(shipment_report_params),
+	 .statement = &stmt_api_shipment_report,
+	 .streams = shipment_report_streams,
+	 .stream_count = COUNT(shipment_report_streams)},
 	{.method = "POST",
 	 .path = "/v1/shipments/{id}/assignments",
 	 .summary = "A probe of a device watches a lot of a shipment",

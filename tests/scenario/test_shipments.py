@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A shipment from end to end over REST: a scripted series is stored, its excursions are found, somebody decides, and the report says
+what the script did, as JSON and as HTML that nothing in it can turn into markup."""
+
+import xml.etree.ElementTree as ElementTree
+from datetime import datetime, timedelta, timezone
+
+from stack import wait_for
+
+# Would be markup, an attribute or a script if anything forgot to escape it.
+EVIL = "<script>alert(1)</script> \" ' & ]]> <!-- &amp; onload=x"
+ELEMENTS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "strong", "span", "figure", "table", "thead", "tbody", "tr",
+            "th", "td", "svg", "defs", "pattern", "rect", "line", "polyline", "g", "text"}
+
+
+def test_the_report_of_a_shipment_says_what_the_script_did(stack):
+    def call(path, body=None, method="POST"):
+        answer = stack.rest(path, "ADMIN", method, body)
+        assert answer.status < 300, answer
+        return answer.json
+
+    began = (datetime.now(timezone.utc) - timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
+    # A sample each ten minutes for a day: 100 minutes of frost from the 30th on, and none from the 60th to the 71st.
+    celsius = [None if 60 <= n < 72 else -1.0 if 30 <= n < 40 else 5.0 for n in range(144)]
+    device = stack.value("SELECT fleet.register_device('report-1', %s, 'CT', 'B')", [EVIL])
+    shipment = call("/v1/shipments", {"reference": EVIL, "note": EVIL, "ignore_s": 0, "lane": {"origin": EVIL, "destination": EVIL, "carrier": EVIL},
+                                      "lots": [{"product": "Hepatitis B vaccine", "number": EVIL[:60]}],
+                                      "legs": [{"origin": EVIL, "destination": EVIL}]})["id"]
+    path = f"/v1/shipments/{shipment}"
+    call(f"{path}/assignments", {"serial": "report-1", "profile": "hepatitis-b", "from": began.isoformat()})
+    call(f"{path}:depart", {"at": began.isoformat()})
+    for at in (began, began + timedelta(days=1)):
+        stack.sql("SELECT telemetry.ensure_partition(%s)", [at])
+    stack.sql("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c) "
+              "SELECT %s + (n - 1) * interval '10 minutes', now(), %s, n, 0, 0, c FROM unnest(%s::real[]) WITH ORDINALITY AS s (c, n) "
+              "WHERE c IS NOT NULL", [began, device, celsius])
+    call(f"{path}:arrive", {"at": (began + timedelta(days=1)).isoformat()})
+    wait_for(lambda: stack.sql("SELECT coldchain.evaluate(1000)") and call(f"{path}/excursions", method="GET")["items"], 20, "the excursion")
+    call(f"{path}:decide", {"decision": "rejected", "reason": EVIL})
+
+    report = call(f"{path}/report", method="GET")
+    (excursion,), (figures,) = report["excursions"], report["figures"]
+    assert excursion["kind"] == "freeze" and excursion["state"] == "ended" and excursion["out_s"] == 6000
+    assert datetime.fromisoformat(excursion["started_at"].replace("Z", "+00:00")) == began + timedelta(minutes=300)
+    assert datetime.fromisoformat(excursion["alarm_at"].replace("Z", "+00:00")) == began + timedelta(minutes=360)
+    assert figures["unobserved_s"] == 12 * 600 and figures["gaps"] == 1 and figures["min_c"] == -1 and figures["max_c"] == 5
+    assert {b["kind"]: b["out_s"] for b in figures["bands"]} == {"hot": 0, "freeze": 6000}
+    assert report["complete"] and report["shipment"]["decision"]["decision"] == "rejected"
+    assert call(f"{path}/figures?device=report-1", method="GET")["assignments"][0]["bands"] == figures["bands"]
+
+    for way, fields in ((f"{path}/report?format=html", {}), (f"{path}/report", {"Accept": "text/html"})):
+        answer = stack.rest(way, "VIEWER", "GET", None, fields)
+        assert answer.status == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline';")
+        tree = ElementTree.fromstring(answer.body.decode().removeprefix("<!doctype html>"))
+        assert {e.tag.rpartition("}")[2] for e in tree.iter()} <= ELEMENTS
+        assert not [name for e in tree.iter() for name in e.attrib if name.startswith("on") or name in ("href", "src", "style")]
+        assert tree.find(".//h1").text == f"Shipment {EVIL}" and "".join(tree.itertext()).count(EVIL) >= 8
+        shades = [e.get("class") for e in tree.iter() if e.tag.endswith("rect")]
+        assert (shades.count("storage"), shades.count("excursion"), shades.count("gap")) == (1, 1, 1)
+        assert len([e for e in tree.iter() if e.tag.endswith("polyline")]) == 2

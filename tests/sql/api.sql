@@ -131,17 +131,21 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'audit', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.alarm_acknowledge,api.alarms,api.audit,api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.cce_export,api.cce_import,'
-	'api.command_cancel,api.command_get,api.command_make,api.commands,api.commands_make,api.config_get,api.config_history,'
-	'api.config_put,api.deliveries,api.delivery_replay,api.device_create,api.device_decommission,api.device_gaps,'
-	'api.device_get,api.device_history,api.device_patch,api.device_state,api.devices,api.devices_export,api.devices_import,'
-	'api.feed_events,api.feed_sweep,api.feed_watched,api.fleet_summary,api.group_create,api.group_delete,api.group_get,'
-	'api.group_member_set,api.group_patch,api.groups,api.idempotency,api.logger_files,api.logger_import,api.operation_get,'
-	'api.operation_rows,api.quarantine,api.quarantine_replay,api.quarantined,api.readings_chunk,api.readings_page,'
-	'api.refused_login,api.remember,api.request_approve,api.request_cancel,api.request_edit,api.request_get,'
-	'api.request_pause,api.request_refuse,api.request_resume,api.requests,api.stream_open,api.sweep,api.tags_put,'
-	'api.token_create,api.token_revoke,api.tokens,api.webhook_create,api.webhook_delete,api.webhook_get,api.webhook_patch,'
-	'api.webhooks,api.without_secret,api.without_webhook_secret,api.work}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
+	'{api.alarm_acknowledge,api.alarms,api.assignment_change,api.assignment_create,api.assignment_get,api.audit,'
+	'api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.cce_export,api.cce_import,api.command_cancel,'
+	'api.command_get,api.command_make,api.commands,api.commands_make,api.config_get,api.config_history,api.config_put,'
+	'api.deliveries,api.delivery_replay,api.device_create,api.device_decommission,api.device_gaps,api.device_get,'
+	'api.device_history,api.device_patch,api.device_state,api.devices,api.devices_export,api.devices_import,'
+	'api.excursion_get,api.excursions,api.feed_events,api.feed_sweep,api.feed_watched,api.fleet_summary,api.group_create,'
+	'api.group_delete,api.group_get,api.group_member_set,api.group_patch,api.groups,api.idempotency,api.logger_files,'
+	'api.logger_import,api.operation_get,api.operation_rows,api.product_create,api.products,api.profile_get,'
+	'api.profile_history,api.profile_put,api.profiles,api.quarantine,api.quarantine_replay,api.quarantined,'
+	'api.readings_chunk,api.readings_page,api.refused_login,api.remember,api.request_approve,api.request_cancel,'
+	'api.request_edit,api.request_get,api.request_pause,api.request_refuse,api.request_resume,api.requests,'
+	'api.shipment_change,api.shipment_create,api.shipment_decide,api.shipment_figures,api.shipment_get,api.shipment_report,'
+	'api.shipment_report_html,api.shipment_step,api.shipments,api.stream_open,api.sweep,api.tags_put,api.token_create,'
+	'api.token_revoke,api.tokens,api.webhook_create,api.webhook_delete,api.webhook_get,api.webhook_patch,api.webhooks,'
+	'api.without_secret,api.without_webhook_secret,api.work}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');
 SELECT is_empty($$ SELECT relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
 	WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgtap') AND relkind IN ('r', 'p', 'v', 'm', 'S')
 		AND relpersistence <> 't' AND has_table_privilege('coldfleet_api', pg_class.oid,

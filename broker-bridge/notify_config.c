@@ -31,6 +31,8 @@ const struct config_item notify_config_items[] = {
 	    "again, alarms that escalate"),
 	ROW(evaluate_every, CONFIG_SECONDS, "250ms", 0.02, 60, true,
 	    "how often to look for devices to evaluate for excursions"),
+	ROW(rollup_every, CONFIG_SECONDS, "60s", 0.1, 3600, true,
+	    "how often to look for devices whose temperatures by hour and day are to be computed"),
 	ROW(silence_every, CONFIG_SECONDS, "60s", 0.1, 3600, true,
 	    "how often to look for devices that should have been heard"),
 	ROW(keep, CONFIG_SECONDS, "30d", 86400, 315360000, true,

@@ -22,6 +22,7 @@ struct notify_config {
 	char ca[CONFIG_TEXT_MAX];
 	double look_every; /* seconds */
 	double evaluate_every;
+	double rollup_every;
 	double silence_every;
 	double keep; /* seconds */
 	struct mqtt_config mqtt;

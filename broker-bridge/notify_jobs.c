@@ -29,6 +29,7 @@ struct job {
 
 static const struct job table[] = {
 	{&stmt_notify_evaluate, offsetof(struct notify_config, evaluate_every), M_EVALUATED, 200, false, 1},
+	{&stmt_notify_rollup, offsetof(struct notify_config, rollup_every), M_ROLLED_UP, 200, false, 1},
 	{&stmt_notify_watch, offsetof(struct notify_config, look_every), M_WATCHED, MOST, false, 1},
 	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, MOST, false, 1},
 	{&stmt_notify_silence, offsetof(struct notify_config, silence_every), M_SILENCES, MOST, false, 1},

@@ -21,6 +21,8 @@ const struct metric_def notify_metric_defs[NOTIFY_METRICS] = {
 	[M_JOBS] = {"coldfleet_notify_jobs_total", METRIC_COUNTER, "Jobs that were run in the database", NULL},
 	[M_JOB_SECONDS] = {"coldfleet_notify_job_seconds", METRIC_SECONDS, "How long a job took", NULL},
 	[M_EVALUATED] = {"coldfleet_notify_evaluated_total", METRIC_COUNTER, "Devices evaluated for excursions", NULL},
+	[M_ROLLED_UP] = {"coldfleet_notify_rolled_up_total", METRIC_COUNTER,
+			 "Devices taken up for hours and days, and computed, each counted", NULL},
 	[M_WATCHED] = {"coldfleet_notify_watched_total", METRIC_COUNTER,
 		       "Looks at changed devices after which there was more to look at", NULL},
 	[M_SILENCES] = {"coldfleet_notify_silences_total", METRIC_COUNTER,

@@ -20,6 +20,7 @@ enum notify_metric {
 	M_JOBS,
 	M_JOB_SECONDS,
 	M_EVALUATED,
+	M_ROLLED_UP,
 	M_WATCHED,
 	M_SILENCES,
 	M_ESCALATED,

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The database's tests in a private cluster: pgTAP files (each in a transaction that is rolled back), migrations forth
-# and back in a second database, and the property tests of telemetry.advance and coldchain.evaluate, the latter with
-# COLDFLEET_CASES cases (default 1000). Usage: sql_tests.sh FOLDER
+# and back in a second database, and the property tests of telemetry.advance, coldchain.evaluate, with
+# COLDFLEET_CASES cases (default 1000), and analytics.refresh, with a fifth of them. Usage: sql_tests.sh FOLDER
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/common.sh"
 
@@ -30,6 +30,12 @@ if timeout 400 /usr/bin/python3 -B "$ROOT/tests/sql/excursion_property.py" "$COL
 	echo "ok - readings and assignments in any order end in the excursions that a naive reference finds"
 else
 	echo "not ok - readings and assignments in any order end in the excursions that a naive reference finds"
+	failed=1
+fi
+if timeout 200 /usr/bin/python3 -B "$ROOT/tests/sql/rollup_property.py" "$COLDFLEET_DB_OWNER" $((${COLDFLEET_CASES:-1000} / 5)); then
+	echo "ok - readings in any order end in the same hours and days, to the last bit"
+else
+	echo "not ok - readings in any order end in the same hours and days, to the last bit"
 	failed=1
 fi
 timeout 100 /usr/bin/python3 -B "$ROOT/tests/sql/logger_series.py" "$COLDFLEET_DB_OWNER" || failed=1

@@ -273,7 +273,8 @@ BEGIN
 			-- A reading outside of the limits, or older than one that is here, of the time that is judged.
 			watch_all = CASE WHEN s.watch_low IS NULL THEN NULL WHEN s.watch_all THEN true
 				WHEN (d.lowest_c <= s.watch_low OR d.highest_c >= s.watch_high OR d.oldest_ts < s.reading_ts)
-					AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from THEN true END
+					AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from THEN true END,
+			rollup_from = least(s.rollup_from, d.oldest_ts)
 		FROM (SELECT unnest(advance.device_id) AS device_id,
 			unnest(advance.received_at) AS received_at,
 			unnest(advance.reading_ts) AS reading_ts,

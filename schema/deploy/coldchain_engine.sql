@@ -61,6 +61,10 @@ BEGIN
 	PERFORM FROM telemetry.device_state AS s WHERE s.device_id = ANY (devices) ORDER BY s.device_id FOR NO KEY UPDATE;
 	UPDATE telemetry.device_state AS s SET watch_all = true WHERE s.device_id = ANY (devices) AND s.watch_all IS DISTINCT FROM true;
 	INSERT INTO coldchain.due (device_id, since) SELECT d, since FROM unnest(devices, sinces) AS m (d, since) ORDER BY d;
+	-- Where only an assignment has changed (-infinity) there is no new reading.
+	UPDATE telemetry.device_state AS s SET rollup_from = least(s.rollup_from, m.since)
+	FROM (SELECT d, min(since) AS since FROM unnest(devices, sinces) AS u (d, since) WHERE since > '-infinity' GROUP BY d) AS m
+	WHERE s.device_id = m.d;
 END
 $$;
 COMMENT ON FUNCTION coldchain.mark(int[], timestamptz[]) IS

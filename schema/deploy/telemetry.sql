@@ -336,7 +336,8 @@ CREATE TABLE telemetry.device_state (
 	watch_high real,
 	watch_from timestamptz,
 	watch_to timestamptz,
-	watch_all boolean
+	watch_all boolean,
+	rollup_from timestamptz
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE telemetry.device_state IS
 	'The latest of each channel of a device, one row a device. A value is kept with the time at which it was measured; the newer one '
@@ -377,6 +378,8 @@ COMMENT ON COLUMN telemetry.device_state.watch_from IS 'From when on its reading
 COMMENT ON COLUMN telemetry.device_state.watch_to IS 'Until when, in measurement time.';
 COMMENT ON COLUMN telemetry.device_state.watch_all IS
 	'True: any reading is to be evaluated, for an excursion is open or an evaluation is due.';
+COMMENT ON COLUMN telemetry.device_state.rollup_from IS
+	'The oldest of its readings that analytics.refresh() has not seen, in measurement time; NULL: it has seen all.';
 
 CREATE FUNCTION telemetry.device_registered() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER

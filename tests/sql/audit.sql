@@ -56,7 +56,10 @@ INSERT INTO excepted VALUES
 	('coldchain.cce_record', 'readings of others, kept as they came, and unchangeable'),
 	('coldchain.logger_limit', 'part of a file, which is watched'),
 	('coldchain.logger_verdict', 'part of a file, which is watched'),
-	('coldchain.logger_span', 'part of a file, which is watched');
+	('coldchain.logger_span', 'part of a file, which is watched'),
+	('analytics.hour', 'computed from readings'),
+	('analytics.day', 'computed from readings'),
+	('analytics.due', 'what is to be computed');
 SELECT is_empty($$
 	SELECT c.oid::regclass FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 	WHERE n.nspowner = 'coldfleet_owner'::regrole AND c.relkind IN ('r', 'p') AND NOT c.relispartition

@@ -1,0 +1,377 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What analysts ask: views under names of the trade, and temperatures by hour and day. Hours and days are a pure function of the stored
+-- readings: telemetry.advance() notes, in the update of latest state that it makes anyway, the oldest reading that is new, and
+-- analytics.refresh() computes from that hour on. So late readings, repetition and any order end in the same rows, byte for byte.
+--
+-- Time as in coldchain_engine: a sample stands for the time until the next one of its probe, or, when that comes more than 2.1 sampling
+-- intervals later or has not come, for one interval. The interval is 600 s, whatever a device was told: hours are of
+-- devices, not of assignments. Time is cut at full hours, so an hour may begin with what the sample before it stands for.
+BEGIN;
+
+CREATE SCHEMA analytics AUTHORIZATION coldfleet_owner;
+SET LOCAL ROLE coldfleet_owner;
+COMMENT ON SCHEMA analytics IS 'For people with SQL: views of everything, temperatures by hour and day. docs/analyst.md has questions and answers.';
+
+CREATE TABLE analytics.hour (
+	hour timestamptz NOT NULL,
+	device_id int NOT NULL,
+	samples int NOT NULL,
+	faults int NOT NULL,
+	min_c real,
+	max_c real,
+	observed_s double precision NOT NULL,
+	weighted_cs double precision NOT NULL,
+	kinetic_s double precision NOT NULL,
+	probe smallint NOT NULL,
+	PRIMARY KEY (device_id, hour, probe)
+);
+CREATE INDEX hour_brin ON analytics.hour USING brin (hour) WITH (autosummarize = on);
+COMMENT ON TABLE analytics.hour IS 'Temperatures of a probe in an hour, to be read as analytics.hourly. Written by analytics.refresh() alone.';
+COMMENT ON COLUMN analytics.hour.hour IS 'Its beginning, in measurement time.';
+COMMENT ON COLUMN analytics.hour.device_id IS 'The device, fleet.device.';
+COMMENT ON COLUMN analytics.hour.samples IS 'Temperatures measured in it; of several of a moment one; sensor faults are none.';
+COMMENT ON COLUMN analytics.hour.faults IS 'Readings in it that a sensor''s fault made.';
+COMMENT ON COLUMN analytics.hour.min_c IS 'Lowest of these samples, degrees Celsius; NULL: there are none.';
+COMMENT ON COLUMN analytics.hour.max_c IS 'Highest of these samples, degrees Celsius; NULL: there are none.';
+COMMENT ON COLUMN analytics.hour.observed_s IS 'Time of the hour that samples stand for, seconds.';
+COMMENT ON COLUMN analytics.hour.weighted_cs IS 'Sum over that time of temperature times seconds, degrees Celsius.';
+COMMENT ON COLUMN analytics.hour.kinetic_s IS 'Sum over that time of exp(-10000 K / kelvin) times seconds, for the mean kinetic temperature; below 20 K as at 20 K.';
+COMMENT ON COLUMN analytics.hour.probe IS 'The probe, as in telemetry.reading.';
+
+CREATE TABLE analytics.day (
+	day timestamptz NOT NULL,
+	device_id int NOT NULL,
+	samples int NOT NULL,
+	faults int NOT NULL,
+	min_c real,
+	max_c real,
+	observed_s double precision NOT NULL,
+	weighted_cs double precision NOT NULL,
+	kinetic_s double precision NOT NULL,
+	probe smallint NOT NULL,
+	PRIMARY KEY (device_id, day, probe)
+);
+CREATE INDEX day_brin ON analytics.day USING brin (day) WITH (autosummarize = on);
+COMMENT ON TABLE analytics.day IS 'Temperatures of a probe in a day of UTC, the sum of its hours, to be read as analytics.daily.';
+COMMENT ON COLUMN analytics.day.day IS 'Its beginning, midnight of UTC.';
+COMMENT ON COLUMN analytics.day.device_id IS 'The device, fleet.device.';
+COMMENT ON COLUMN analytics.day.samples IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.faults IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.min_c IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.max_c IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.observed_s IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.weighted_cs IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.kinetic_s IS 'As in analytics.hour.';
+COMMENT ON COLUMN analytics.day.probe IS 'As in analytics.hour.';
+
+CREATE TABLE analytics.due (
+	due_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	device_id int NOT NULL,
+	since timestamptz NOT NULL
+);
+CREATE INDEX due_device ON analytics.due (device_id);
+COMMENT ON TABLE analytics.due IS 'Devices whose hours are to be computed, taken from telemetry.device_state.rollup_from by analytics.refresh().';
+COMMENT ON COLUMN analytics.due.due_id IS 'Number of the row.';
+COMMENT ON COLUMN analytics.due.device_id IS 'The device.';
+COMMENT ON COLUMN analytics.due.since IS 'The oldest reading that is new, in measurement time.';
+
+CREATE FUNCTION analytics.compute(devices int[], sinces timestamptz[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET jit = off
+SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+	-- Sums of floating-point numbers depend on their order, so what is summed up is sorted by time. A reading is of weight in its hour and the next, and gives the one before it another weight.
+	INSERT INTO analytics.hour AS h (hour, device_id, probe, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s)
+	SELECT w.hour, w.device_id, w.probe, count(*) FILTER (WHERE w.own AND NOT w.fault), count(*) FILTER (WHERE w.own AND w.fault),
+		min(w.temperature_c) FILTER (WHERE w.own AND NOT w.fault), max(w.temperature_c) FILTER (WHERE w.own AND NOT w.fault),
+		coalesce(sum(w.lasts), 0), coalesce(sum(w.temperature_c::double precision * w.lasts), 0),
+		coalesce(sum(w.lasts * exp(-10000 / greatest(w.temperature_c + 273.15::double precision, 20))), 0)
+	FROM (SELECT s.device_id, s.probe, p.hour, p.own, s.fault, s.temperature_c, p.lasts
+	FROM (
+		SELECT r.device_id, r.probe, r.ts, r.temperature_c, r.fault, d.begins,
+			lead(r.ts) OVER probe AS next_at, CASE WHEN r.fault THEN r.ts
+				WHEN lead(r.ts) OVER probe - r.ts <= interval '1260 seconds' THEN lead(r.ts) OVER probe
+				ELSE r.ts + interval '600 seconds' END AS held_to
+		FROM (SELECT d AS device_id, date_trunc('hour', since - interval '1260 seconds') AS begins FROM unnest(devices, sinces) AS u (d, since)) AS d
+		CROSS JOIN LATERAL (
+			SELECT r.device_id, r.probe, r.ts, r.epoch, r.seq, r.temperature_c, coalesce(r.flags, 0) & 1 <> 0 AS fault
+			FROM telemetry.reading AS r
+			WHERE r.device_id = d.device_id AND r.ts >= d.begins - interval '1260 seconds'
+				AND (r.temperature_c IS NOT NULL OR coalesce(r.flags, 0) & 1 <> 0)) AS r
+		WINDOW probe AS (PARTITION BY r.device_id, r.probe, r.fault ORDER BY r.ts, r.epoch, r.seq)
+	) AS s
+	CROSS JOIN LATERAL (
+		SELECT date_trunc('hour', s.ts) AS hour, true AS own,
+			extract(epoch FROM least(s.held_to, date_trunc('hour', s.ts) + interval '1 hour') - s.ts)::double precision AS lasts
+		UNION ALL
+		SELECT date_trunc('hour', s.held_to), false, extract(epoch FROM s.held_to - date_trunc('hour', s.held_to))::double precision
+		WHERE date_trunc('hour', s.held_to) > date_trunc('hour', s.ts) AND s.held_to > date_trunc('hour', s.held_to)
+	) AS p
+	WHERE s.next_at IS DISTINCT FROM s.ts AND p.hour >= s.begins
+	ORDER BY s.device_id, s.probe, p.hour, s.ts) AS w
+	GROUP BY w.device_id, w.probe, w.hour
+	ORDER BY w.device_id, w.probe, w.hour
+	ON CONFLICT (device_id, hour, probe) DO UPDATE SET samples = excluded.samples, faults = excluded.faults, min_c = excluded.min_c,
+		max_c = excluded.max_c, observed_s = excluded.observed_s, weighted_cs = excluded.weighted_cs, kinetic_s = excluded.kinetic_s
+	WHERE (h.samples, h.faults, h.min_c, h.max_c, h.observed_s, h.weighted_cs, h.kinetic_s) IS DISTINCT FROM (excluded.samples,
+		excluded.faults, excluded.min_c, excluded.max_c, excluded.observed_s, excluded.weighted_cs, excluded.kinetic_s);
+
+	INSERT INTO analytics.day AS t (day, device_id, probe, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s)
+	SELECT h.day, h.device_id, h.probe, sum(h.samples), sum(h.faults), min(h.min_c), max(h.max_c), sum(h.observed_s), sum(h.weighted_cs),
+		sum(h.kinetic_s)
+	FROM (SELECT date_trunc('day', i.hour) AS day, i.* FROM unnest(devices, sinces) AS u (d, since)
+	      JOIN analytics.hour AS i ON i.device_id = u.d AND i.hour >= date_trunc('day', u.since - interval '1260 seconds')
+	      ORDER BY i.device_id, i.probe, date_trunc('day', i.hour), i.hour) AS h
+	GROUP BY h.device_id, h.probe, h.day
+	ORDER BY h.device_id, h.probe, h.day
+	ON CONFLICT (device_id, day, probe) DO UPDATE SET samples = excluded.samples, faults = excluded.faults, min_c = excluded.min_c,
+		max_c = excluded.max_c, observed_s = excluded.observed_s, weighted_cs = excluded.weighted_cs, kinetic_s = excluded.kinetic_s
+	WHERE (t.samples, t.faults, t.min_c, t.max_c, t.observed_s, t.weighted_cs, t.kinetic_s) IS DISTINCT FROM (excluded.samples,
+		excluded.faults, excluded.min_c, excluded.max_c, excluded.observed_s, excluded.weighted_cs, excluded.kinetic_s);
+END
+$$;
+COMMENT ON FUNCTION analytics.compute(int[], timestamptz[]) IS
+	'Computes hours and days of these devices, which the caller has locked, as far as readings from those measurement times on matter. None '
+	'is ever taken away: readings are only added, and what a sample stands for cannot be taken out of an hour altogether by others.';
+
+CREATE FUNCTION analytics.refresh(most int, before timestamptz DEFAULT date_trunc('hour', now())) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	devices int[];
+	claimed int[];
+	sinces timestamptz[];
+BEGIN
+	SELECT array_agg(w.device_id) INTO devices
+	FROM (SELECT d.device_id FROM analytics.due AS d GROUP BY d.device_id ORDER BY min(d.due_id) LIMIT most) AS w
+	WHERE pg_try_advisory_xact_lock('analytics.due'::regclass::oid::int, w.device_id);
+	-- A new statement sees what was committed when the lock was had, and later ones the readings that belong to it.
+	IF devices IS NOT NULL THEN
+		WITH gone AS (DELETE FROM analytics.due AS d WHERE d.device_id = ANY (devices) RETURNING d.device_id, d.since)
+		SELECT array_agg(g.device_id ORDER BY g.device_id), array_agg(g.since ORDER BY g.device_id) INTO claimed, sinces
+		FROM (SELECT device_id, min(since) AS since FROM gone GROUP BY device_id) AS g;
+		PERFORM analytics.compute(claimed, sinces) WHERE claimed IS NOT NULL;
+	END IF;
+
+	-- At the end, so that who stores readings waits for the end of this transaction only, not for the computing: that is the next call's.
+	WITH marked AS MATERIALIZED (
+		SELECT s.device_id, s.rollup_from FROM telemetry.device_state AS s
+		WHERE s.rollup_from < refresh.before LIMIT most FOR NO KEY UPDATE SKIP LOCKED
+	), cleared AS (
+		UPDATE telemetry.device_state AS s SET rollup_from = NULL FROM marked AS m WHERE s.device_id = m.device_id
+	), added AS (
+		INSERT INTO analytics.due (device_id, since) SELECT m.device_id, m.rollup_from FROM marked AS m ORDER BY m.device_id RETURNING device_id
+	)
+	SELECT array_agg(a.device_id) INTO devices FROM added AS a;
+	RETURN coalesce(cardinality(claimed), 0) + coalesce(cardinality(devices), 0);
+END
+$$;
+COMMENT ON FUNCTION analytics.refresh(int, timestamptz) IS
+	'Computes hours and days of up to so many devices that are due, then takes up to as many of those that have new readings of before a moment '
+	'(by default of hours that are over: the hour under way would be computed for nothing) for the next call. Returns how many of both; 0: nothing '
+	'to do. Several may call at once, each call a transaction of its own (READ COMMITTED).';
+
+CREATE VIEW analytics.hourly AS
+SELECT device_id, probe, hour, samples, faults, min_c, max_c, weighted_cs / nullif(observed_s, 0) AS mean_c,
+	coldchain.kinetic_c(kinetic_s / nullif(observed_s, 0), 83.144, 8.3144) AS mkt_c, observed_s, weighted_cs, kinetic_s
+FROM analytics.hour;
+COMMENT ON VIEW analytics.hourly IS 'Temperatures of a probe in an hour, one row each, as far as there are any; complete a few minutes after the hour is over, and again after late readings.';
+COMMENT ON COLUMN analytics.hourly.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.hourly.probe IS 'The probe; 0 is the first or only one.';
+COMMENT ON COLUMN analytics.hourly.hour IS 'Its beginning, in measurement time.';
+COMMENT ON COLUMN analytics.hourly.samples IS 'Temperatures measured in it; of several of a moment one; sensor faults are none.';
+COMMENT ON COLUMN analytics.hourly.faults IS 'Readings in it that a sensor''s fault made.';
+COMMENT ON COLUMN analytics.hourly.min_c IS 'Lowest sample, degrees Celsius; NULL: none was measured in it.';
+COMMENT ON COLUMN analytics.hourly.max_c IS 'Highest sample, degrees Celsius; NULL: none was measured in it.';
+COMMENT ON COLUMN analytics.hourly.mean_c IS 'Mean over the observed time, degrees Celsius; NULL: none was observed.';
+COMMENT ON COLUMN analytics.hourly.mkt_c IS 'Mean kinetic temperature over the observed time, degrees Celsius, 83.144 kJ/mol and 8.3144 J/(mol K). Not for frozen products.';
+COMMENT ON COLUMN analytics.hourly.observed_s IS 'Time that samples stand for, seconds; the rest of it is unobserved.';
+COMMENT ON COLUMN analytics.hourly.weighted_cs IS 'Sum over that time of temperature times seconds: for means over several, sum(weighted_cs) / sum(observed_s).';
+COMMENT ON COLUMN analytics.hourly.kinetic_s IS 'Sum over that time of exp(-10000 K / kelvin) times seconds: for several, coldchain.kinetic_c(sum(kinetic_s) / sum(observed_s), 83.144, 8.3144).';
+
+CREATE VIEW analytics.daily AS
+SELECT device_id, probe, day, samples, faults, min_c, max_c, weighted_cs / nullif(observed_s, 0) AS mean_c,
+	coldchain.kinetic_c(kinetic_s / nullif(observed_s, 0), 83.144, 8.3144) AS mkt_c, observed_s, weighted_cs, kinetic_s
+FROM analytics.day;
+COMMENT ON VIEW analytics.daily IS 'Temperatures of a probe in a day of UTC, one row each, as far as there are any; complete a few minutes after the hour is over, and again after late readings.';
+COMMENT ON COLUMN analytics.daily.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.daily.probe IS 'The probe; 0 is the first or only one.';
+COMMENT ON COLUMN analytics.daily.day IS 'Its beginning, midnight of UTC.';
+COMMENT ON COLUMN analytics.daily.samples IS 'Temperatures measured in it; of several of a moment one; sensor faults are none.';
+COMMENT ON COLUMN analytics.daily.faults IS 'Readings in it that a sensor''s fault made.';
+COMMENT ON COLUMN analytics.daily.min_c IS 'Lowest sample, degrees Celsius; NULL: none was measured in it.';
+COMMENT ON COLUMN analytics.daily.max_c IS 'Highest sample, degrees Celsius; NULL: none was measured in it.';
+COMMENT ON COLUMN analytics.daily.mean_c IS 'Mean over the observed time, degrees Celsius; NULL: none was observed.';
+COMMENT ON COLUMN analytics.daily.mkt_c IS 'Mean kinetic temperature over the observed time, degrees Celsius, 83.144 kJ/mol and 8.3144 J/(mol K). Not for frozen products.';
+COMMENT ON COLUMN analytics.daily.observed_s IS 'Time that samples stand for, seconds; the rest of it is unobserved.';
+COMMENT ON COLUMN analytics.daily.weighted_cs IS 'Sum over that time of temperature times seconds: for means over several, sum(weighted_cs) / sum(observed_s).';
+COMMENT ON COLUMN analytics.daily.kinetic_s IS 'Sum over that time of exp(-10000 K / kelvin) times seconds: for several, coldchain.kinetic_c(sum(kinetic_s) / sum(observed_s), 83.144, 8.3144).';
+
+CREATE VIEW analytics.device AS
+SELECT d.device_id, d.serial, m.manufacturer, m.name AS model, d.hardware_revision, d.state, d.firmware, m.end_of_support,
+	o.model AS module_model, t.module_firmware, i.iccid, s.received_at AS last_heard_at, s.reading_ts AS last_reading_at, s.battery_pct,
+	s.rsrp_dbm, s.clock_offset_s
+FROM fleet.device AS d JOIN fleet.model AS m USING (model_id)
+LEFT JOIN telemetry.device_state AS s USING (device_id)
+LEFT JOIN telemetry.device_status AS t USING (device_id)
+LEFT JOIN fleet.module AS o USING (device_id)
+LEFT JOIN fleet.sim AS i USING (device_id);
+COMMENT ON VIEW analytics.device IS 'Devices with what is known of them now, one row each.';
+COMMENT ON COLUMN analytics.device.device_id IS 'Number of the device.';
+COMMENT ON COLUMN analytics.device.serial IS 'Its serial number.';
+COMMENT ON COLUMN analytics.device.manufacturer IS 'Who makes the model.';
+COMMENT ON COLUMN analytics.device.model IS 'Its model.';
+COMMENT ON COLUMN analytics.device.hardware_revision IS 'Its hardware revision; empty: not said.';
+COMMENT ON COLUMN analytics.device.state IS 'registered, active, disabled, quarantined or decommissioned.';
+COMMENT ON COLUMN analytics.device.firmware IS 'Its firmware version; NULL: not known.';
+COMMENT ON COLUMN analytics.device.end_of_support IS 'Day on which its maker''s support ends; NULL: not said.';
+COMMENT ON COLUMN analytics.device.module_model IS 'Model of its radio module; NULL: none is registered.';
+COMMENT ON COLUMN analytics.device.module_firmware IS 'Firmware of that module as the device tells; NULL: it has not.';
+COMMENT ON COLUMN analytics.device.iccid IS 'Number of its SIM; NULL: none is registered.';
+COMMENT ON COLUMN analytics.device.last_heard_at IS 'When it was last heard, by our clock; NULL: never.';
+COMMENT ON COLUMN analytics.device.last_reading_at IS 'Time of its newest reading, by its clock; NULL: it has none.';
+COMMENT ON COLUMN analytics.device.battery_pct IS 'Its last battery charge, percent.';
+COMMENT ON COLUMN analytics.device.rsrp_dbm IS 'Its last signal strength, dBm.';
+COMMENT ON COLUMN analytics.device.clock_offset_s IS 'Its clock minus ours when it last told, seconds.';
+
+CREATE VIEW analytics.shipment AS
+SELECT s.shipment_id, s.reference, s.state, l.lane_id, l.origin, l.destination, l.carrier, s.started_at, s.delivered_at,
+	extract(epoch FROM s.delivered_at - s.started_at)::double precision / 3600 AS transit_h, s.decision, s.decided_at
+FROM coldchain.shipment AS s LEFT JOIN coldchain.lane AS l USING (lane_id);
+COMMENT ON VIEW analytics.shipment IS 'Shipments with their lanes, one row each.';
+COMMENT ON COLUMN analytics.shipment.shipment_id IS 'Number of the shipment.';
+COMMENT ON COLUMN analytics.shipment.reference IS 'What logistics people call it.';
+COMMENT ON COLUMN analytics.shipment.state IS 'ready, shipping, delivered, closed or cancelled.';
+COMMENT ON COLUMN analytics.shipment.lane_id IS 'Number of its lane; NULL: not said.';
+COMMENT ON COLUMN analytics.shipment.origin IS 'Where the lane begins.';
+COMMENT ON COLUMN analytics.shipment.destination IS 'Where it ends.';
+COMMENT ON COLUMN analytics.shipment.carrier IS 'Who carries.';
+COMMENT ON COLUMN analytics.shipment.started_at IS 'When it left, in measurement time.';
+COMMENT ON COLUMN analytics.shipment.delivered_at IS 'When it arrived, in measurement time.';
+COMMENT ON COLUMN analytics.shipment.transit_h IS 'Hours between both.';
+COMMENT ON COLUMN analytics.shipment.decision IS 'released, quarantined or rejected; NULL: nobody has decided.';
+COMMENT ON COLUMN analytics.shipment.decided_at IS 'When that was decided.';
+
+CREATE VIEW analytics.assignment AS
+SELECT a.assignment_id, a.shipment_id, a.lot_id, a.device_id, a.probe, a.role, lower(a.judged) AS judged_from, upper(a.judged) AS judged_to,
+	a.sample_interval_s, p.name AS product, l.number AS lot, f.code AS profile, v.version AS profile_version
+FROM coldchain.assignment AS a JOIN coldchain.lot AS l USING (lot_id) JOIN coldchain.product AS p USING (product_id)
+JOIN coldchain.profile_version AS v USING (profile_version_id) JOIN coldchain.profile AS f USING (profile_id)
+WHERE NOT isempty(a.judged);
+COMMENT ON VIEW analytics.assignment IS 'Which probe watched which lot in which shipment, as far as anything of it is judged; one row each.';
+COMMENT ON COLUMN analytics.assignment.assignment_id IS 'Number of the assignment; for coldchain.figures() and coldchain.band_figures().';
+COMMENT ON COLUMN analytics.assignment.shipment_id IS 'The shipment, analytics.shipment.';
+COMMENT ON COLUMN analytics.assignment.lot_id IS 'Number of the lot; for coldchain.lot_figures().';
+COMMENT ON COLUMN analytics.assignment.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.assignment.probe IS 'Which probe of it.';
+COMMENT ON COLUMN analytics.assignment.role IS 'product: judged; ambient: never.';
+COMMENT ON COLUMN analytics.assignment.judged_from IS 'From when on it is judged, in measurement time.';
+COMMENT ON COLUMN analytics.assignment.judged_to IS 'Until when; NULL: it still is.';
+COMMENT ON COLUMN analytics.assignment.sample_interval_s IS 'How often the device measures, seconds.';
+COMMENT ON COLUMN analytics.assignment.product IS 'Name of the product.';
+COMMENT ON COLUMN analytics.assignment.lot IS 'Number of the lot, as its maker writes it.';
+COMMENT ON COLUMN analytics.assignment.profile IS 'Code of the profile that it is judged by.';
+COMMENT ON COLUMN analytics.assignment.profile_version IS 'Version of that profile.';
+
+CREATE VIEW analytics.excursion AS
+SELECT e.excursion_id, e.revision, e.state, e.device_id, e.probe, a.shipment_id, a.lot_id, b.code AS band, b.counting, e.started_at, e.last_at,
+	e.ended_at, e.alarm_at, e.out_s, e.unobserved_s, b.allowed_s, e.min_c, e.max_c, e.late, e.found_at
+FROM coldchain.excursion AS e JOIN coldchain.assignment AS a USING (assignment_id) JOIN coldchain.band AS b USING (band_id)
+WHERE e.state IN ('open', 'ended');
+COMMENT ON VIEW analytics.excursion IS 'Excursions that stand, one row each.';
+COMMENT ON COLUMN analytics.excursion.excursion_id IS 'Number of the excursion.';
+COMMENT ON COLUMN analytics.excursion.revision IS 'How often something was said about it.';
+COMMENT ON COLUMN analytics.excursion.state IS 'open or ended.';
+COMMENT ON COLUMN analytics.excursion.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.excursion.probe IS 'The probe.';
+COMMENT ON COLUMN analytics.excursion.shipment_id IS 'The shipment, analytics.shipment.';
+COMMENT ON COLUMN analytics.excursion.lot_id IS 'The lot.';
+COMMENT ON COLUMN analytics.excursion.band IS 'Code of the band that it stayed in.';
+COMMENT ON COLUMN analytics.excursion.counting IS 'single or cumulative.';
+COMMENT ON COLUMN analytics.excursion.started_at IS 'First sample in the band, in measurement time.';
+COMMENT ON COLUMN analytics.excursion.last_at IS 'Last sample in it.';
+COMMENT ON COLUMN analytics.excursion.ended_at IS 'First sample outside again, or the end of what is judged; NULL: open.';
+COMMENT ON COLUMN analytics.excursion.alarm_at IS 'When the allowed duration was used up; NULL: it was not, or the band is cumulative: see analytics.budget.';
+COMMENT ON COLUMN analytics.excursion.out_s IS 'Observed time in the band, seconds.';
+COMMENT ON COLUMN analytics.excursion.unobserved_s IS 'Unobserved time of the stay, seconds.';
+COMMENT ON COLUMN analytics.excursion.allowed_s IS 'Allowed duration, seconds.';
+COMMENT ON COLUMN analytics.excursion.min_c IS 'Lowest temperature, degrees Celsius.';
+COMMENT ON COLUMN analytics.excursion.max_c IS 'Highest temperature, degrees Celsius.';
+COMMENT ON COLUMN analytics.excursion.late IS 'True: its alarm was found late.';
+COMMENT ON COLUMN analytics.excursion.found_at IS 'When it was found, by our clock.';
+
+CREATE VIEW analytics.budget AS
+SELECT x.lot_id, p.name AS product, l.number AS lot, x.band_code AS band, x.counting, x.allowed_s, x.out_s, x.longest_s,
+	greatest(0, x.allowed_s - CASE x.counting WHEN 'single' THEN x.longest_s ELSE x.out_s END) AS remaining_s, x.excursions, x.first_at, x.alarm_at
+FROM coldchain.exposure AS x JOIN coldchain.lot AS l USING (lot_id) JOIN coldchain.product AS p USING (product_id);
+COMMENT ON VIEW analytics.budget IS 'Stability budget of lots that have used some: one row a lot and band, over all shipments and devices.';
+COMMENT ON COLUMN analytics.budget.lot_id IS 'Number of the lot.';
+COMMENT ON COLUMN analytics.budget.product IS 'Name of the product.';
+COMMENT ON COLUMN analytics.budget.lot IS 'Number of the lot, as its maker writes it.';
+COMMENT ON COLUMN analytics.budget.band IS 'Code of the band.';
+COMMENT ON COLUMN analytics.budget.counting IS 'single: each stay counts by itself; cumulative: all together.';
+COMMENT ON COLUMN analytics.budget.allowed_s IS 'Allowed duration, seconds.';
+COMMENT ON COLUMN analytics.budget.out_s IS 'Time in the band, seconds.';
+COMMENT ON COLUMN analytics.budget.longest_s IS 'The longest stay, seconds.';
+COMMENT ON COLUMN analytics.budget.remaining_s IS 'What is left of the allowed duration, seconds.';
+COMMENT ON COLUMN analytics.budget.excursions IS 'How many stays.';
+COMMENT ON COLUMN analytics.budget.first_at IS 'When the first began, in measurement time.';
+COMMENT ON COLUMN analytics.budget.alarm_at IS 'When nothing was left; NULL: something is.';
+
+CREATE VIEW analytics.gap AS
+SELECT g.device_id, g.epoch, g.seq_from, g.seq_to, g.first_seen, g.closed_at,
+	(SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(g.missing) AS r)::int AS missing,
+	(SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(g.lost) AS r)::int AS lost
+FROM telemetry.gap AS g;
+COMMENT ON VIEW analytics.gap IS 'Sample numbers that were passed over, one row a hole as it was first seen.';
+COMMENT ON COLUMN analytics.gap.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.gap.epoch IS 'The epoch of the numbers.';
+COMMENT ON COLUMN analytics.gap.seq_from IS 'First missing number when the hole was seen.';
+COMMENT ON COLUMN analytics.gap.seq_to IS 'Last missing number then.';
+COMMENT ON COLUMN analytics.gap.first_seen IS 'When the message arrived that showed it.';
+COMMENT ON COLUMN analytics.gap.closed_at IS 'When the last of it arrived or was declared lost; NULL: some are missing.';
+COMMENT ON COLUMN analytics.gap.missing IS 'How many are still missing.';
+COMMENT ON COLUMN analytics.gap.lost IS 'How many the device declared lost.';
+
+CREATE VIEW analytics.command AS
+SELECT c.command_id, c.request_id, c.device_id, c.operation, c.class, c.state, c.requested_at, c.sent_at, c.ended_at, c.sends, c.late,
+	extract(epoch FROM c.ended_at - c.requested_at)::double precision AS took_s
+FROM command.command AS c;
+COMMENT ON VIEW analytics.command IS 'Commands to devices, one row each.';
+COMMENT ON COLUMN analytics.command.command_id IS 'Number of the command.';
+COMMENT ON COLUMN analytics.command.request_id IS 'The request that it is part of.';
+COMMENT ON COLUMN analytics.command.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.command.operation IS 'What the device is told to do.';
+COMMENT ON COLUMN analytics.command.class IS 'Its class, 1 to 5.';
+COMMENT ON COLUMN analytics.command.state IS 'Its state; succeeded, failed, rejected, expired and cancelled are final.';
+COMMENT ON COLUMN analytics.command.requested_at IS 'When it was requested.';
+COMMENT ON COLUMN analytics.command.sent_at IS 'When it was last sent; NULL: never.';
+COMMENT ON COLUMN analytics.command.ended_at IS 'When it reached a final state; NULL: not yet.';
+COMMENT ON COLUMN analytics.command.sends IS 'How often it was sent.';
+COMMENT ON COLUMN analytics.command.late IS 'True: its result came after it had ended otherwise.';
+COMMENT ON COLUMN analytics.command.took_s IS 'Seconds from request to end.';
+
+CREATE VIEW analytics.storage AS
+SELECT c.relname::text AS partition, p.lower AS from_time, p.upper AS to_time, c.reltuples::bigint AS readings,
+	pg_total_relation_size(c.oid) + coalesce((SELECT sum(pg_total_relation_size(i.inhrelid)) FROM pg_inherits AS i WHERE i.inhparent = c.oid), 0)
+		AS bytes
+FROM telemetry.partitions() AS p JOIN pg_class AS c ON c.relname = p.name AND c.relnamespace = 'telemetry'::regnamespace;
+COMMENT ON VIEW analytics.storage IS 'Space on disk of readings, one row a partition of time.';
+COMMENT ON COLUMN analytics.storage.partition IS 'Name of the table.';
+COMMENT ON COLUMN analytics.storage.from_time IS 'First moment of it, in measurement time.';
+COMMENT ON COLUMN analytics.storage.to_time IS 'First moment after it.';
+COMMENT ON COLUMN analytics.storage.readings IS 'How many readings it has, as the last ANALYZE estimated; -1: not known.';
+COMMENT ON COLUMN analytics.storage.bytes IS 'Its size with indexes.';
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA analytics FROM PUBLIC;
+GRANT USAGE ON SCHEMA analytics TO coldfleet_analyst, coldfleet_notify;
+GRANT EXECUTE ON FUNCTION analytics.refresh(int, timestamptz) TO coldfleet_notify;
+GRANT EXECUTE ON FUNCTION telemetry.partitions() TO coldfleet_analyst;
+GRANT SELECT ON analytics.hourly, analytics.daily, analytics.device, analytics.shipment, analytics.assignment, analytics.excursion,
+	analytics.budget, analytics.gap, analytics.command, analytics.storage TO coldfleet_analyst;
+
+COMMIT;

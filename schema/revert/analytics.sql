@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Drops the views, hours and days; the readings that they are computed from stay.
+BEGIN;
+
+REVOKE EXECUTE ON FUNCTION telemetry.partitions() FROM coldfleet_analyst;
+DROP VIEW analytics.storage;
+DROP VIEW analytics.command;
+DROP VIEW analytics.gap;
+DROP VIEW analytics.budget;
+DROP VIEW analytics.excursion;
+DROP VIEW analytics.assignment;
+DROP VIEW analytics.shipment;
+DROP VIEW analytics.device;
+DROP VIEW analytics.daily;
+DROP VIEW analytics.hourly;
+DROP FUNCTION analytics.refresh(int, timestamptz);
+DROP FUNCTION analytics.compute(int[], timestamptz[]);
+DROP TABLE analytics.due, analytics.day, analytics.hour;
+DROP SCHEMA analytics;
+
+COMMIT;

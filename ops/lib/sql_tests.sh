@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The database's tests in a private cluster: pgTAP files (each in a transaction that is rolled back), migrations forth
-# and back in a second database, and the property tests of telemetry.advance, coldchain.evaluate, with
+# and back in a second database, the questions of docs/analyst.md, and the property tests of telemetry.advance, coldchain.evaluate, with
 # COLDFLEET_CASES cases (default 1000), and analytics.refresh, with a fifth of them. Usage: sql_tests.sh FOLDER
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/common.sh"
@@ -20,6 +20,7 @@ PGHOST=${PGHOST%%&*} PGUSER=postgres PGDATABASE=coldfleet PGOPTIONS="-c search_p
 
 psql -X -q -d "$COLDFLEET_DB_OWNER" -c "create database migrations"
 "$ROOT/tests/sql/migrations.sh" "${COLDFLEET_DB_OWNER/\/coldfleet/\/migrations}" || failed=1
+timeout 100 /usr/bin/python3 -B "$ROOT/tests/sql/analyst.py" "$COLDFLEET_DB_OWNER" || failed=1
 if timeout 200 /usr/bin/python3 -B "$ROOT/tests/sql/advance_property.py" "$COLDFLEET_DB_OWNER" 3; then
 	echo "ok - any order, duplication and batching of the same facts ends in the same state"
 else

@@ -212,7 +212,7 @@ COMMENT ON COLUMN analytics.daily.weighted_cs IS 'Sum over that time of temperat
 COMMENT ON COLUMN analytics.daily.kinetic_s IS 'Sum over that time of exp(-10000 K / kelvin) times seconds: for several, coldchain.kinetic_c(sum(kinetic_s) / sum(observed_s), 83.144, 8.3144).';
 
 CREATE VIEW analytics.device AS
-SELECT d.device_id, d.serial, m.manufacturer, m.name AS model, d.hardware_revision, d.state, d.firmware, m.end_of_support,
+SELECT d.device_id, d.serial, m.manufacturer, m.name AS model, d.hardware_revision, d.state, nullif(d.firmware, '') AS firmware, m.end_of_support,
 	o.model AS module_model, t.module_firmware, i.iccid, s.received_at AS last_heard_at, s.reading_ts AS last_reading_at, s.battery_pct,
 	s.rsrp_dbm, s.clock_offset_s
 FROM fleet.device AS d JOIN fleet.model AS m USING (model_id)

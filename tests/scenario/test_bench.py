@@ -76,6 +76,21 @@ def test_bench_ingest_prints_a_line_of_json_for_each_way_in_and_leaves_nothing(t
 
 
 @pytest.mark.release_only
+def test_bench_query_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "query", "--devices", "100", "--readings", "20000", "--rounds", "1", "--json"],
+                         capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    results = {line["case"]: line for line in map(json.loads, run.stdout.splitlines())}
+    assert list(results) == ["figures", "excursions", "daily_rollup", *(f"question_{n}" for n in range(1, 21))]
+    for line in results.values():
+        assert list(line) == ["bench", "case", "rows", "p50_ms", "p99_ms"] and line["bench"] == "query" and 0 < line["p50_ms"] <= line["p99_ms"]
+    assert results["figures"]["rows"] == 1 and results["daily_rollup"]["rows"] >= 2400 and results["excursions"]["rows"] > 0
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
 def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     folder = tmp_path / "bench"
     bench = subprocess.Popen([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "15"], start_new_session=True,
@@ -93,9 +108,9 @@ def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("words, status, complaint", [
     (["ingest", "--variants", "xml-1"], 2, "xml-1: expected some of json-1,cbor-1,json-12,cbor-12,json-144,cbor-144"),
-    (["query"], 2, "query is not there yet"),
+    (["query", "--readings", "1"], 2, "1: expected a whole number from 10000 to 1000000000"),
     ([], 2, "expected a benchmark"),
-    (["everything"], 2, "expected a benchmark (api, command, ingest), got 'everything'"),
+    (["everything"], 2, "expected a benchmark (api, command, ingest, query), got 'everything'"),
     (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
     (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
     (["command", "--trackers", "5"], 2, "5: expected a whole number from 10 to 100000"),

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The questions of docs/analyst.md: each statement there, run as an analyst over analyst_fixture.sql, gives the answer that stands
+"""The questions of docs/analyst.md: each statement there, run as an analyst over fixtures/analyst.sql, gives the answer that stands
 below it. Usage: analyst.py DBURI [--show]; the database is a deployed one without shipments, and stays as it is."""
 
 import re
@@ -15,7 +15,7 @@ def main():
     uri, show = sys.argv[1], "--show" in sys.argv
     text = (ROOT / "docs" / "analyst.md").read_text()
     questions = re.findall(r"^### (\d+)\. ([^\n]*)\n.*?^```sql\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", text, re.S | re.M)
-    fixture = (ROOT / "tests" / "sql" / "analyst_fixture.sql").read_text()
+    fixture = (ROOT / "tests" / "sql" / "fixtures" / "analyst.sql").read_text()
     script = ["set timezone = 'UTC';", "begin;", "\\o /dev/null", fixture, "\\o", "set local role coldfleet_analyst;"]
     for number, _, sql, _ in questions:
         script += [f"\\echo === {number}", sql]

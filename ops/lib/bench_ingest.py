@@ -48,7 +48,7 @@ class Stack(Private):
     def start(self, given):
         tell("building, then starting PostgreSQL and a broker")
         self.up()
-        for part in ("api", "signer", "bridge", "ingest"):
+        for part in ("notify", "api", "signer", "bridge", "ingest"):
             self.demo("stop", part)
         self.bin = ROOT / "build" / os.environ.get("COLDFLEET_PRESET", "release") / "bin"
         self.certs = Path(self.env["COLDFLEET_CERTS"])

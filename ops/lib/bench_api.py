@@ -39,7 +39,7 @@ class Stack(Private):
     def start(self, given):
         tell("building, then starting PostgreSQL and coldfleet-api")
         self.up()
-        for part in ("bridge", "signer", "ingest", "broker", "api"):
+        for part in ("notify", "bridge", "signer", "ingest", "broker", "api"):
             self.demo("stop", part)
         tell(f"filling in {given.devices} devices and {given.readings} readings of one of them")
         run("psql", "-X", "-d", self.env["COLDFLEET_DB_OWNER"], "-v", f"devices={given.devices}", "-v", f"readings={given.readings}",

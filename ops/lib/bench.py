@@ -2,6 +2,7 @@
 """What every benchmark shares: words for a person on standard error, commands that end with us, and a private coldfleet
 that is gone afterwards, however the run ends."""
 
+import argparse
 import contextlib
 import os
 import shlex
@@ -55,6 +56,17 @@ def end_in_time(seconds, advice):
         signal.signal(name, lambda *_: sys.exit(130))
     signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)
+
+
+def number(least, most):
+    """For argparse: a whole number within bounds."""
+
+    def parse(text):
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text}: expected a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 class Private:

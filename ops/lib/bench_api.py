@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench import ROOT, Failure, Late, Private, end_in_time, run, tell
+from bench import ROOT, Failure, Late, Private, end_in_time, number, run, tell
 
 ROUNDS = 3
 CONNECTIONS = 4  # what api.connections is without a setting
@@ -222,15 +222,6 @@ def report(results, given, load):
         print()
     for result in results:
         print(json.dumps(result))
-
-
-def number(least, most):
-    def parse(text):
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text}: expected a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
 
 
 def main():

@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench import ROOT, Failure, Late, Private, end_in_time, tell
+from bench import ROOT, Failure, Late, Private, end_in_time, number, tell
 
 LIMIT = 1200       # seconds for all of it, but for removing it
 SENDERS = 100      # trackers that send telemetry
@@ -254,15 +254,6 @@ def report(results, given, load):
         print()
     for result in results:
         print(json.dumps(result))
-
-
-def number(least, most):
-    def parse(text):
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text}: expected a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
 
 
 def open_files(given):

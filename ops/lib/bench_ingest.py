@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import ROOT, Failure, Late, Private, end_in_time, run, tell
+from bench import ROOT, Failure, Late, Private, end_in_time, number, run, tell
 
 LIMIT = 3600  # seconds for all of it, but for removing it
 VARIANTS = [(encoding, samples) for samples in (1, 12, 144) for encoding in ("json", "cbor")]
@@ -330,15 +330,6 @@ def report(results, given, load):
         print()
     for r in results:
         print(json.dumps(r["line"]))
-
-
-def number(least, most):
-    def parse(text):
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text}: expected a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
 
 
 def some_of(names):

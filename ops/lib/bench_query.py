@@ -12,7 +12,7 @@ import time
 
 import psycopg
 
-from bench import ROOT, Failure, Late, Private, end_in_time, run, tell
+from bench import ROOT, Failure, Late, Private, end_in_time, number, run, tell
 
 LIMIT = 3600  # seconds for all of it, but for removing it
 GOALS = {"figures": 20, "excursions": 50, "daily_rollup": 10_000}  # milliseconds; of a question 2000
@@ -99,15 +99,6 @@ def report(results, given, load):
         print()
     for r in results:
         print(json.dumps(r))
-
-
-def number(least, most):
-    def parse(text):
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text}: expected a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
 
 
 def main():

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/fetch.h"
 #include "core/log.h"
+#include "core/web.h"
 
 #define JWKS_MAX      (256 * 1024)
 #define FETCH_SECONDS 10
@@ -29,7 +29,7 @@ struct oidc {
 	struct jwt_rules rules;
 	struct jwt_keys *keys; /* NULL: none yet */
 	uint64_t keys_hash;    /* of the text that they came from */
-	struct fetch *fetch;   /* NULL: a file */
+	struct web *web;       /* NULL: a file */
 	struct event *timer;
 	time_t asked;
 	uint64_t uses;
@@ -81,23 +81,32 @@ static bool read_file(struct oidc *o, struct err *e)
 	return ok;
 }
 
-static void on_fetched(const char *bytes, size_t len, const char *why, void *arg)
+static void on_fetched(const struct web_answer *a, void *arg)
 {
 	struct oidc *o = arg;
 	struct err e = {0};
-	if (bytes == NULL)
-		err_set(&e, ERR_SYSTEM, "%s", why);
-	if (bytes == NULL || !take_keys(o, bytes, len, &e))
+	bool got = a->status == 200 && a->body != NULL;
+	if (!got)
+		err_set(&e, ERR_SYSTEM, "%s", a->why[0] != '\0' ? a->why : "the answer is not 200 with a body");
+	if (!got || !take_keys(o, a->body, a->body_len, &e))
 		log_error("oidc", "%s: %s; %s", o->options.jwks, e.detail,
 			  o->keys != NULL ? "the keys from before stay in force" : "there are no keys yet");
+}
+
+static void fetch(struct oidc *o)
+{
+	const struct web_request request = {
+		.url = o->options.jwks, .url_len = strlen(o->options.jwks), .timeout = FETCH_SECONDS, .most = JWKS_MAX};
+	if (web_count(o->web) == 0)
+		web_send(o->web, &request);
 }
 
 void oidc_reload(struct oidc *o)
 {
 	struct err e = {0};
 	o->asked = time(NULL);
-	if (o->fetch != NULL)
-		fetch_start(o->fetch);
+	if (o->web != NULL)
+		fetch(o);
 	else if (!read_file(o, &e))
 		log_error("oidc", "the keys from before stay in force: %s", e.detail);
 }
@@ -141,8 +150,8 @@ struct oidc *oidc_new(struct event_base *base, const struct oidc_options *option
 	o->rules.type = options->type;
 	bool ok = check_options(o, e);
 	if (ok && strncmp(options->jwks, "https://", 8) == 0) {
-		const struct fetch_options f = {options->jwks, options->ca, JWKS_MAX, FETCH_SECONDS};
-		o->fetch = fetch_new(base, &f, on_fetched, o);
+		const struct web_options w = {.ca = options->ca};
+		o->web = web_new(base, &w, on_fetched, o);
 		oidc_reload(o);
 	} else {
 		ok = ok && read_file(o, e);
@@ -159,7 +168,7 @@ void oidc_free(struct oidc **op)
 	struct oidc *o = *op;
 	if (o == NULL)
 		return;
-	fetch_free(&o->fetch);
+	web_free(&o->web);
 	event_free(o->timer);
 	jwt_keys_free(&o->keys);
 	free(o);
@@ -270,9 +279,9 @@ static json_t *verify(struct oidc *o, const char *token, enum jwt_fault *fault, 
 	bool again = now >= o->asked + AGAIN_SECONDS;
 	if (again)
 		oidc_reload(o);
-	if (o->fetch == NULL)
+	if (o->web == NULL)
 		return again ? jwt_verify(token, o->keys, &o->rules, now, fault, e) : NULL;
-	if (fetch_busy(o->fetch))
+	if (web_count(o->web) > 0)
 		err_set(e, ERR_OVERLOADED, "the keys of the identity provider are being fetched, try again");
 	return NULL;
 }

@@ -57,7 +57,7 @@ const size_t notify_config_item_count = sizeof(notify_config_items) / sizeof(not
 
 bool notify_config_check(struct notify_config *c, struct err *e)
 {
-	if (!notify_networks_parse(c->allow, &c->allowed, e))
+	if (!networks_parse(c->allow, &c->allowed, e))
 		return err_prefix(e, "notify.allow: ");
 	return !c->mqtt_on || mqtt_config_password(&c->mqtt, "notify", e);
 }

@@ -5,8 +5,8 @@
 #define COLDFLEET_BROKER_BRIDGE_NOTIFY_CONFIG_H
 
 #include "broker-bridge/mqtt_config.h"
-#include "broker-bridge/notify_address.h"
 #include "core/config.h"
+#include "core/networks.h"
 #include "core/service.h"
 
 struct notify_config {
@@ -26,7 +26,7 @@ struct notify_config {
 	double silence_every;
 	double keep; /* seconds */
 	struct mqtt_config mqtt;
-	struct notify_networks allowed; /* no row of its own: notify_config_check() parses it */
+	struct networks allowed; /* no row of its own: notify_config_check() parses it */
 };
 
 extern const struct config_item notify_config_items[];

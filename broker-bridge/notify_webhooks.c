@@ -17,14 +17,22 @@
 
 static const char object[] = "webhooks";
 
+struct result {
+	int64_t number;
+	long status; /* 0: no answer */
+	double wait; /* seconds that the receiver asked for; 0: none */
+	bool final;
+	char why[sizeof(((struct web_answer *)0)->why)]; /* empty: answered with 2xx */
+};
+
 struct webhooks {
 	struct db *db;
 	const struct notify_config *config;
 	struct metrics *metrics;
 	webhooks_stopped *stopped;
 	void *arg;
-	struct post *post;
-	struct post_result *results, *telling; /* window of them */
+	struct web *web;
+	struct result *results, *telling; /* window of them */
 	size_t result_count, telling_count;
 	bool busy;   /* a segment is under way */
 	bool wanted; /* look once more after it */
@@ -33,17 +41,22 @@ struct webhooks {
 
 static void pump(struct webhooks *w);
 
-static void on_posted(const struct post_result *r, void *arg)
+static void on_answer(const struct web_answer *a, void *arg)
 {
 	struct webhooks *w = arg;
+	struct result *r = &w->results[w->result_count++];
+	*r = (struct result){.number = a->number, .status = a->status, .wait = a->wait};
+	r->final = a->refused || a->status == 410; /* gone, for good (RFC 9110) */
+	memcpy(r->why, a->why, sizeof(r->why));
+	if (r->status != 0 && (r->status < 200 || r->status > 299))
+		snprintf(r->why, sizeof(r->why), "the answer is %ld, expected 2xx", r->status);
 	bool ok = r->why[0] == '\0';
 	metric_add(w->metrics, ok ? M_DELIVERED : M_FAILED, 1);
-	metric_add(w->metrics, M_SSRF_REFUSED, r->refused ? 1 : 0);
-	metric_observe(w->metrics, M_POST_SECONDS, r->took);
-	metric_set(w->metrics, M_IN_FLIGHT, (double)post_count(w->post));
+	metric_add(w->metrics, M_SSRF_REFUSED, a->refused ? 1 : 0);
+	metric_observe(w->metrics, M_POST_SECONDS, a->took);
+	metric_set(w->metrics, M_IN_FLIGHT, (double)web_count(w->web));
 	if (!ok)
 		log_info(object, "not delivered delivery=%lld: %s", (long long)r->number, r->why);
-	w->results[w->result_count++] = *r;
 	w->wanted = true;
 	pump(w);
 }
@@ -67,7 +80,7 @@ static void on_taken(struct db *db, const PGresult *res, void *arg)
 	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
 		return;
 	for (int i = 0; i < PQntuples(res); i++) {
-		const struct post_request request = {
+		const struct post post = {
 			.number = pg_read_int8(PQgetvalue(res, i, 0)),
 			.url = PQgetvalue(res, i, 1),
 			.url_len = (size_t)PQgetlength(res, i, 1),
@@ -77,11 +90,12 @@ static void on_taken(struct db *db, const PGresult *res, void *arg)
 			.id_len = (size_t)PQgetlength(res, i, 3),
 			.body = PQgetvalue(res, i, 4),
 			.body_len = (size_t)PQgetlength(res, i, 4),
+			.timeout = w->config->timeout,
 		};
-		post_send(w->post, &request);
+		post_send(w->web, &post);
 		metric_add(w->metrics, M_SENT, 1);
 	}
-	metric_set(w->metrics, M_IN_FLIGHT, (double)post_count(w->post));
+	metric_set(w->metrics, M_IN_FLIGHT, (double)web_count(w->web));
 	w->wanted |= PQntuples(res) > 0;
 }
 
@@ -106,7 +120,7 @@ static bool tell(struct webhooks *w)
 {
 	if (w->result_count == 0)
 		return true;
-	struct post_result *swap = w->telling;
+	struct result *swap = w->telling;
 	w->telling = w->results;
 	w->results = swap;
 	size_t count = w->telling_count = w->result_count;
@@ -118,7 +132,7 @@ static bool tell(struct webhooks *w)
 	struct pg_array waits = pg_array_new(arena, PG_FLOAT8, count, count * 8);
 	struct pg_array finals = pg_array_new(arena, PG_BOOL, count, count);
 	for (size_t i = 0; i < count; i++) {
-		const struct post_result *r = &w->telling[i];
+		const struct result *r = &w->telling[i];
 		pg_array_int8(&ids, r->number);
 		if (r->status != 0)
 			pg_array_int4(&statuses, (int32_t)r->status);
@@ -126,7 +140,7 @@ static bool tell(struct webhooks *w)
 			pg_array_null(&statuses);
 		pg_array_bytes(&errors, r->why, strlen(r->why));
 		pg_array_float8(&waits, r->wait);
-		pg_array_bool(&finals, r->refused || r->status == 410); /* 410: gone, for good (RFC 9110) */
+		pg_array_bool(&finals, r->final);
 	}
 	struct pg_params p = {0};
 	pg_params_array(&p, &ids);
@@ -143,7 +157,7 @@ static bool tell(struct webhooks *w)
 static bool take(struct webhooks *w)
 {
 	char deal_most[24], most[24], each[24], lease[32];
-	size_t room = (size_t)w->config->window - post_count(w->post) - w->telling_count - w->result_count;
+	size_t room = (size_t)w->config->window - web_count(w->web) - w->telling_count - w->result_count;
 	if (w->stopping)
 		return true;
 	snprintf(deal_most, sizeof(deal_most), "%d", DEAL);
@@ -161,7 +175,7 @@ static void pump(struct webhooks *w)
 {
 	if (w->busy)
 		return;
-	if (w->stopping && post_count(w->post) == 0 && (w->result_count == 0 || !db_up(w->db))) {
+	if (w->stopping && web_count(w->web) == 0 && (w->result_count == 0 || !db_up(w->db))) {
 		w->stopped(w->arg); /* results that nobody could be told: their deliveries are sent again */
 		return;
 	}
@@ -184,7 +198,9 @@ struct webhooks *webhooks_new(struct event_base *base, struct db *db, const stru
 	w->telling = calloc((size_t)config->window, sizeof(*w->telling));
 	if (w->results == NULL || w->telling == NULL)
 		abort();
-	w->post = post_new(base, config, on_posted, w);
+	const struct web_options options = {
+		.ca = config->ca, .allowed = &config->allowed, .allow_http = config->allow_http};
+	w->web = web_new(base, &options, on_answer, w);
 	return w;
 }
 
@@ -193,7 +209,7 @@ void webhooks_free(struct webhooks **wp)
 	struct webhooks *w = *wp;
 	if (w == NULL)
 		return;
-	post_free(&w->post);
+	web_free(&w->web);
 	free(w->results);
 	free(w->telling);
 	free(w);

@@ -184,7 +184,7 @@ def test_a_webhook_at_a_private_address_is_refused_unless_it_is_allowed(notified
     number, _ = hook(f"http://{host}:{forbidden.server.server_port}/hook")
     raised = alarm(notified)
     dead = wait_for(lambda: (lambda d: d and d[0] == "dead" and d)(delivery(notified, number, raised)), 20, "it to be given up")
-    assert dead[2:4] == (None, "its address is not one that webhooks may be at") and not forbidden.got
+    assert dead[2:4] == (None, "its address is not allowed") and not forbidden.got
     forbidden.close()
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which addresses a webhook may be at, and how networks are written. */
+ * Which addresses a server of others may be at, and how networks are written. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,21 +12,21 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "broker-bridge/notify_address.h"
+#include "core/networks.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static bool allowed(const char *address, const char *networks)
 {
-	struct notify_networks n;
+	struct networks n;
 	struct err e = {0};
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	assert_true(notify_networks_parse(networks, &n, &e));
+	assert_true(networks_parse(networks, &n, &e));
 	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
-		return notify_address_allowed((const struct sockaddr *)(const void *)&v4, &n);
+		return networks_allow((const struct sockaddr *)(const void *)&v4, &n);
 	assert_int_equal(inet_pton(AF_INET6, address, &v6.sin6_addr), 1);
-	return notify_address_allowed((const struct sockaddr *)(const void *)&v6, &n);
+	return networks_allow((const struct sockaddr *)(const void *)&v6, &n);
 }
 
 static void test_public_addresses_are_allowed(void **state)
@@ -61,9 +61,9 @@ static void test_private_and_special_addresses_are_refused(void **state)
 static void test_what_is_neither_ipv4_nor_ipv6_is_refused(void **state)
 {
 	const struct sockaddr sa = {.sa_family = AF_UNIX};
-	const struct notify_networks none = {.count = 0};
+	const struct networks none = {.count = 0};
 	(void)state;
-	assert_false(notify_address_allowed(&sa, &none));
+	assert_false(networks_allow(&sa, &none));
 }
 
 static void test_networks_that_are_named_are_allowed_and_nothing_beside_them(void **state)
@@ -87,9 +87,9 @@ static void test_what_is_no_network_is_refused(void **state)
 					  "10.0.0.0/",   "10.0.0.0/8x", "1.2.3.4.5",  "/8"};
 	(void)state;
 	for (size_t i = 0; i < COUNT(all); i++) {
-		struct notify_networks n;
+		struct networks n;
 		struct err e = {0};
-		if (notify_networks_parse(all[i], &n, &e))
+		if (networks_parse(all[i], &n, &e))
 			fail_msg("%s is taken", all[i]);
 		assert_int_equal(e.code, ERR_CONFIG);
 	}

@@ -2,7 +2,7 @@
  *
  * The tables of IANA's special-purpose registries (IPv4: RFC 6890 and later; IPv6: only 2000::/3 is given out, less
  * what is set apart within it), all as prefixes of 128 bits. */
-#include "broker-bridge/notify_address.h"
+#include "core/networks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static const char *const refused[] = {
 	"3fff::/20",
 };
 
-static bool parse_one(const char *text, struct notify_network *out)
+static bool parse_one(const char *text, struct network *out)
 {
 	char address[INET6_ADDRSTRLEN];
 	struct in_addr v4;
@@ -30,7 +30,7 @@ static bool parse_one(const char *text, struct notify_network *out)
 	memcpy(address, text, len);
 	address[len] = '\0';
 	unsigned long most = 128, bits;
-	*out = (struct notify_network){.bytes = {[10] = 0xff, [11] = 0xff}};
+	*out = (struct network){.bytes = {[10] = 0xff, [11] = 0xff}};
 	if (inet_pton(AF_INET, address, &v4) == 1) {
 		memcpy(out->bytes + 12, &v4, sizeof(v4));
 		most = 32;
@@ -48,7 +48,7 @@ static bool parse_one(const char *text, struct notify_network *out)
 	return true;
 }
 
-bool notify_networks_parse(const char *text, struct notify_networks *out, struct err *e)
+bool networks_parse(const char *text, struct networks *out, struct err *e)
 {
 	static const char between[] = ", \t";
 	out->count = 0;
@@ -56,8 +56,8 @@ bool notify_networks_parse(const char *text, struct notify_networks *out, struct
 		char one[INET6_ADDRSTRLEN + 8];
 		size_t len = strcspn(p, between);
 		snprintf(one, sizeof(one), "%.*s", (int)len, p);
-		if (out->count == NOTIFY_NETWORKS_MAX)
-			return err_set(e, ERR_CONFIG, "expected at most %d networks", NOTIFY_NETWORKS_MAX);
+		if (out->count == NETWORKS_MAX)
+			return err_set(e, ERR_CONFIG, "expected at most %d networks", NETWORKS_MAX);
 		if (len >= sizeof(one) || !parse_one(one, &out->of[out->count]))
 			return err_set(e, ERR_CONFIG, "%.60s: expected an address or a network such as 10.1.0.0/16",
 				       one);
@@ -67,7 +67,7 @@ bool notify_networks_parse(const char *text, struct notify_networks *out, struct
 	return true;
 }
 
-static bool within(const uint8_t address[16], const struct notify_network *n)
+static bool within(const uint8_t address[16], const struct network *n)
 {
 	size_t whole = n->bits / 8;
 	uint8_t mask = (uint8_t)(0xff00 >> n->bits % 8);
@@ -81,14 +81,14 @@ static bool is_public(const uint8_t address[16])
 	if (memcmp(address, mapped, sizeof(mapped)) != 0 && (address[0] & 0xe0) != 0x20)
 		return false;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		struct notify_network n;
+		struct network n;
 		if (!parse_one(refused[i], &n) || within(address, &n))
 			return false;
 	}
 	return true;
 }
 
-bool notify_address_allowed(const struct sockaddr *sa, const struct notify_networks *allowed)
+bool networks_allow(const struct sockaddr *sa, const struct networks *allowed)
 {
 	uint8_t address[16] = {[10] = 0xff, [11] = 0xff};
 	if (sa->sa_family == AF_INET) {

@@ -24,8 +24,9 @@ COMMENT ON COLUMN command.setting.epoch IS
 	'Written into every command. Raised when counters could have gone back, as after a restore into the past; devices then take it anew.';
 COMMENT ON COLUMN command.setting.take_again IS 'A command taken for signing this long ago and not signed is taken again.';
 COMMENT ON COLUMN command.setting.ack_timeout IS
-	'A sent command without any reply, and an accepted one without a result, is sent again when its device is heard after this time, which '
-	'doubles with each try; a later command of the device that is not urgent waits that long for the reply.';
+	'A sent command without any reply, and an accepted one without a result, is sent again after this time, which doubles with each try up '
+	'to 64 times, 1024 times once accepted; when nobody listens, as soon as its device is heard. A later command of the device that is not '
+	'urgent waits that long for the reply.';
 COMMENT ON COLUMN command.setting.result_timeout IS 'An accepted command without a result expires this long after its expiry, or after the time that the device last had for it.';
 COMMENT ON COLUMN command.setting.max_targets IS 'The most devices that one request may have.';
 COMMENT ON COLUMN command.setting.idle_replies IS
@@ -212,11 +213,11 @@ COMMENT ON COLUMN command.command.request_id IS 'The request that it belongs to.
 COMMENT ON COLUMN command.command.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN command.command.expires_at IS 'The device does not begin it after this.';
 COMMENT ON COLUMN command.command.retry_at IS
-	'signed: since when it can be sent; waiting, sent or accepted: -infinity when its device was heard after since, so that it is tried; else '
-	'infinity.';
+	'signed: since when it can be sent; sent or accepted: when to look whether it has been answered. infinity: only its device being heard '
+	'moves it on, and then this is -infinity.';
 COMMENT ON COLUMN command.command.since IS
-	'waiting: since when; sent or accepted: when the time for a reply, or the result, is over. Its device heard after that: it is tried, or '
-	'sent again.';
+	'waiting, or sent and now known to have nobody who listens: since when; else, sent or accepted: when the time for a reply, or the '
+	'result, is over and it is sent again.';
 COMMENT ON COLUMN command.command.taken_at IS 'When it was taken for signing; NULL: not, or given back.';
 COMMENT ON COLUMN command.command.sent_at IS 'When it first may have been on the wire; NULL: surely never.';
 COMMENT ON COLUMN command.command.ended_at IS 'When it reached its last state; NULL: it has not.';

@@ -247,6 +247,10 @@ BEGIN
 	IF cardinality(devices) = 0 THEN
 		RETURN;
 	END IF;
+	-- Those that have more time, since they were accepted, and those that it is no use to ask about.
+	UPDATE command.command AS c SET retry_at = CASE WHEN c.since > now() THEN c.since ELSE 'infinity' END
+	WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.place = 'wire' AND c.retry_at <= now()
+		AND (c.since > now() OR NOT command.remembered(c.device_id, c.sent_at));
 	RETURN QUERY
 		WITH due AS MATERIALIZED (
 			SELECT c.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (
@@ -260,11 +264,12 @@ BEGIN
 			ORDER BY c.urgency, c.class, c.requested_at, c.command_id LIMIT max
 		), sent AS (
 			UPDATE command.command AS c SET state = CASE c.state WHEN 'accepted' THEN 'accepted' ELSE 'sent' END, place = 'wire',
-				generation = c.generation + 1, sends = c.sends + 1, sent_at = coalesce(c.sent_at, now()), retry_at = 'infinity',
-				-- Whoever is at work may be so for hours, and need not hear of it every few minutes.
-				since = now() + setting.ack_timeout * (1 << least(c.sends, CASE c.state WHEN 'accepted' THEN 10 ELSE 6 END)),
+				generation = c.generation + 1, sends = c.sends + 1, sent_at = coalesce(c.sent_at, now()), retry_at = w.over, since = w.over,
 				detail = CASE WHEN c.sends > 0 THEN 'sent again' END
-			FROM due WHERE c.command_id = due.command_id
+			FROM due JOIN command.command AS x USING (command_id)
+			-- Whoever is at work may be so for hours, and need not hear of it every few minutes.
+			CROSS JOIN LATERAL (SELECT now() + setting.ack_timeout * (1 << least(x.sends, CASE x.state WHEN 'accepted' THEN 10 ELSE 6 END))) AS w (over)
+			WHERE c.command_id = due.command_id
 			RETURNING c.*)
 		SELECT s.command_id, s.generation, d.serial, m.message, s.expires_at
 		FROM sent AS s JOIN fleet.device AS d USING (device_id) JOIN command.message AS m USING (command_id, counter)
@@ -274,7 +279,7 @@ END
 $$;
 COMMENT ON FUNCTION command.claim(int, text[]) IS
 	'Commands to publish now, at most max: those newly signed, those that waited and whose device is present or was heard meanwhile, and '
-	'those whose time for a reply or a result is over and whose device is there and remembers them: it answers again and does not act again. '
+	'those whose time for a reply or a result is over and whose device remembers them: it answers again and does not act again. '
 	'They are sent from the commit on, which comes before the publish; accepted ones stay accepted. '
 	'present: serials that appeared since the last call, or that are known to be connected. NOTIFY command_send says that there is '
 	'something to claim.';
@@ -300,8 +305,8 @@ BEGIN
 	back := ARRAY(SELECT c.command_id FROM unnest(command_ids, generations) AS u (id, generation)
 		CROSS JOIN LATERAL (SELECT * FROM command.command AS x WHERE x.command_id = u.id OFFSET 0) AS c
 		WHERE c.generation = u.generation AND c.state = 'sent' AND c.sends = 1);
-	-- An earlier sending may have arrived: it stays sent. Said twice, as after a lost connection, it counts once.
-	UPDATE command.command AS c SET sends = c.sends - 1, generation = c.generation + 1
+	-- An earlier sending may have arrived: it stays sent, and waits to be heard. Said twice, as after a lost connection, it counts once.
+	UPDATE command.command AS c SET sends = c.sends - 1, generation = c.generation + 1, since = now(), retry_at = 'infinity'
 	FROM unnest(command_ids, generations) AS u (id, generation)
 	WHERE c.command_id = u.id AND c.generation = u.generation AND c.place = 'wire' AND c.sends > 1;
 	-- What somebody stopped while it was on its way is stopped now that it never was.
@@ -470,7 +475,9 @@ BEGIN
 	freed := EXISTS (SELECT FROM unnest(accepted || ended) AS u
 		CROSS JOIN LATERAL (SELECT x.place FROM command.command AS x WHERE x.command_id = u OFFSET 0) AS c WHERE c.place = 'ready');
 	UPDATE command.command AS c SET state = 'accepted', place = 'wire', late = c.late OR c.state IN ('expired', 'cancelled'), ended_at = NULL,
-		sent_at = coalesce(c.sent_at, now()), since = now() + patience * (1 << least(c.sends, 6)), retry_at = 'infinity', detail = u.why
+		sent_at = coalesce(c.sent_at, now()), since = now() + patience * (1 << least(c.sends, 6)), detail = u.why,
+		-- Looking too early costs less than another place in the index for each.
+		retry_at = CASE WHEN c.place = 'wire' AND c.retry_at < 'infinity' THEN c.retry_at ELSE now() + patience * (1 << least(c.sends, 6)) END
 	FROM unnest(accepted, accepted_why) AS u (id, why) WHERE c.command_id = u.id;
 	UPDATE command.request AS r SET open = true FROM unnest(accepted) AS u JOIN command.command AS c ON c.command_id = u
 	WHERE c.late AND r.request_id = c.request_id AND NOT r.open;
@@ -581,15 +588,11 @@ AS $$
 	SELECT c.command_id, c.device_id FROM command.command AS c
 	LEFT JOIN telemetry.device_state AS s ON s.device_id = c.device_id LEFT JOIN telemetry.device_status AS t ON t.device_id = c.device_id
 	WHERE c.place IS NOT NULL AND c.state IN ('waiting', 'sent', 'accepted') AND c.retry_at = 'infinity' AND c.expires_at > now()
-		AND (s.received_at > c.since OR t.received_at > c.since
-			-- A status comes with a new connection, and from a disabled tracker nothing else may come for days.
-			OR t.received_at > c.sent_at AND c.since <= now()
-				AND t.received_at > (SELECT max(h.at) FROM command.history AS h WHERE h.command_id = c.command_id))
+		AND (s.received_at > c.since OR t.received_at > c.since)
 		AND (c.state = 'waiting' OR command.remembered(c.device_id, c.sent_at))
 $$;
 COMMENT ON FUNCTION command.heard() IS
-	'Commands that wait for a device, or for its reply or result for too long, whose device was heard since, or told a status since it was '
-	'last sent to: it connected anew, and the broker that it was connected to may have forgotten what it said.';
+	'Commands that wait for a device, whether surely never sent or sent and perhaps answered, and whose device was heard since.';
 
 CREATE FUNCTION command.hear(max int) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
@@ -608,8 +611,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION command.hear(int) IS
-	'Marks commands that wait for a device, or for its reply or result for too long, whose device was heard since; true: there are some to '
-	'claim.';
+	'Marks commands that wait for a device which was heard since; true: there are some to claim.';
 
 CREATE FUNCTION command.sweep() RETURNS timestamptz
 LANGUAGE plpgsql SECURITY DEFINER

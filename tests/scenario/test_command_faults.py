@@ -93,6 +93,18 @@ def order_all(commands, present, away, rng, ordered):
             commands.cancel_request(request)
 
 
+def print_open_ones(stack):
+    """What is known of the commands that have not ended, for whoever has to find out why."""
+    print("now", stack.value("SELECT now()::text"))
+    for row in stack.sql("""
+            SELECT serial, operation, c.state, place, sends, generation, counter, c.detail, retry_at::text, since::text, sent_at::text,
+                s.received_at::text, t.received_at::text, command.remembered(c.device_id, c.sent_at),
+                (SELECT string_agg(to_state || ' ' || at, ', ' ORDER BY history_id) FROM command.history AS h WHERE h.command_id = c.command_id)
+            FROM command.command AS c JOIN fleet.device USING (device_id) LEFT JOIN telemetry.device_state AS s USING (device_id)
+            LEFT JOIN telemetry.device_status AS t USING (device_id) WHERE c.state <> ALL (%s) ORDER BY serial, requested_at""", [list(FINAL)]):
+        print(*row, sep=" | ")
+
+
 @pytest.fixture
 def fleet(own_stack, tmp_path_factory):
     present = [f"fault-{n:02}" for n in range(TRACKERS - AWAY)]
@@ -128,7 +140,11 @@ def test_every_command_ends_in_one_truthful_state_whatever_is_killed_and_no_trac
         fleet.check_alive()
         return insist(stack, "SELECT count(*) FROM command.command WHERE state <> ALL (%s)", [list(FINAL)])[0][0]
 
-    wait_for(lambda: open_ones() == 0, 120 + COMMANDS / 10, "every command to end")
+    try:
+        wait_for(lambda: open_ones() == 0, 120 + COMMANDS / 10, "every command to end")
+    except AssertionError:
+        print_open_ones(stack)
+        raise
     rows = stack.sql("SELECT command_id::text, serial, c.state, sent_at FROM command.command AS c JOIN fleet.device USING (device_id)")
     states = Counter(row[2] for row in rows)
     print(f"killed {dict(killed)}, ended {dict(states)}")

@@ -359,8 +359,18 @@ SELECT is(pg_temp.reply(:'slow', 'failed'), 'applied', 'test_its_result_is_taken
 SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('q-4', '{"operation": "locate"}') $$) ->> 'id' AS lost \gset
 SELECT pg_temp.take_all(30), pg_temp.store(30), pg_temp.claim(30), pg_temp.reply(:'lost', 'accepted');
 SELECT is(pg_temp.claim(31, '{q-4}'), NULL, 'test_what_was_just_accepted_has_time_for_its_result');
+UPDATE command.command SET retry_at = now() WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(31), NULL, 'test_also_when_it_is_looked_at_earlier');
+SELECT is((SELECT retry_at = since FROM command.command WHERE command_id = :'lost'), true, 'test_and_it_is_looked_at_again_when_that_is_over');
+UPDATE command.command SET since = now(), retry_at = now() WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(32), 'q-4', 'test_without_a_result_it_is_sent_again_whether_its_device_was_heard_or_not');
+UPDATE command.command SET since = now(), retry_at = now() WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(41), 'q-4', 'test_and_again');
+SELECT is((SELECT retry_at - now() FROM command.command WHERE command_id = :'lost'), interval '20 s', 'test_the_time_between_two_sendings_doubles');
+SELECT pg_temp.unreachable(41);
+SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
+SELECT is(pg_temp.claim(42), NULL, 'test_when_nobody_listens_it_waits_for_its_device');
 UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
-SELECT is(pg_temp.claim(32), NULL, 'test_without_its_device_nothing_is_sent_again');
 INSERT INTO telemetry.device_state (device_id, received_at) SELECT device_id, now() FROM fleet.device WHERE serial = 'q-4'
 ON CONFLICT (device_id) DO UPDATE SET received_at = excluded.received_at;
 SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
@@ -368,7 +378,6 @@ SELECT is(pg_temp.claim(33), 'q-4', 'test_an_accepted_command_without_a_result_i
 SELECT is(pg_temp.stands(:'lost'), 'accepted wire', 'test_and_stays_accepted');
 SELECT is((SELECT count(DISTINCT message) FROM lab.claimed WHERE n IN (30, 33)), 1::bigint, 'test_and_are_the_bytes_that_were_accepted');
 SELECT cmp_ok((SELECT generation FROM lab.claimed WHERE n = 33), '>', (SELECT generation FROM lab.claimed WHERE n = 30), 'test_an_accepted_one_too_under_a_new_generation');
-SELECT is((SELECT since - now() FROM command.command WHERE command_id = :'lost'), interval '10 s', 'test_the_time_between_two_sendings_doubles');
 SELECT pg_temp.unreachable(33);
 SELECT is(pg_temp.stands(:'lost'), 'accepted wire', 'test_that_a_later_sending_reached_nobody_takes_no_acceptance_back');
 UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
@@ -380,28 +389,10 @@ ALTER TABLE command.command DISABLE TRIGGER USER;
 UPDATE command.command SET state = 'succeeded', place = NULL, counter = 7, sent_at = now(), ended_at = now()
 WHERE command_id <> :'lost' AND device_id = (SELECT device_id FROM fleet.device WHERE serial = 'q-4');
 SELECT is(pg_temp.claim(35, '{q-4}'), NULL, 'test_after_thirty_two_others_the_device_is_not_asked_about_what_it_no_longer_knows');
+UPDATE command.command SET retry_at = now() WHERE command_id = :'lost';
+SELECT is(pg_temp.claim(35), NULL, 'test_nor_when_its_time_is_over');
+SELECT is((SELECT retry_at FROM command.command WHERE command_id = :'lost'), 'infinity', 'test_and_it_is_not_looked_at_again_and_again');
 ROLLBACK TO forgotten;
-SAVEPOINT silent;
-ALTER TABLE command.history DISABLE TRIGGER USER;
-UPDATE command.history SET at = at - interval '10 min' WHERE command_id = :'lost';
-UPDATE command.command SET sent_at = now() - interval '11 min' WHERE command_id = :'lost';
-UPDATE telemetry.device_state SET received_at = now() - interval '1 day';
-INSERT INTO telemetry.device_status (device_id, boot, uptime_s, received_at, body)
-SELECT device_id, 1, 1, now() - interval '10 min 30 s', '{}' FROM fleet.device WHERE serial = 'q-4'
-ON CONFLICT (device_id) DO UPDATE SET received_at = excluded.received_at;
-SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
-SELECT is(pg_temp.claim(37), NULL, 'test_a_status_from_before_the_last_sending_is_no_reason_to_send_again');
-UPDATE telemetry.device_status SET received_at = now() - interval '5 min' WHERE device_id = (SELECT device_id FROM fleet.device WHERE serial = 'q-4');
-UPDATE command.command SET since = now() + interval '1 s' WHERE command_id = :'lost';
-SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
-SELECT is(pg_temp.claim(38), NULL, 'test_nor_is_a_later_one_before_the_time_for_the_reply_is_over');
-UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
-SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
-SELECT is(pg_temp.claim(39), 'q-4', 'test_a_silent_device_that_connected_anew_since_the_last_sending_is_asked_again');
-UPDATE command.command SET since = now() - interval '1 s' WHERE command_id = :'lost';
-SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
-SELECT is(pg_temp.claim(40), NULL, 'test_once');
-ROLLBACK TO silent;
 UPDATE command.request SET not_before = now() - interval '9 min', expires_at = now() WHERE request_id = (SELECT request_id FROM command.command WHERE command_id = :'lost');
 UPDATE command.command SET expires_at = now() WHERE command_id = :'lost';
 SELECT is(pg_temp.claim(36, '{q-4}'), NULL, 'test_what_is_over_is_not_sent_again');

@@ -177,6 +177,9 @@ DECLARE
 	high_c float8;
 	t0 float8 := extract(epoch FROM lower(a.judged));
 	t1 float8 := extract(epoch FROM upper(a.judged));
+	temperatures float8[];
+	starts float8[]; -- of what each of them stands for, in order, seconds since 1970
+	ends float8[];
 	x_step float8;
 	y_step float8;
 	parts xml[] := '{}';
@@ -184,8 +187,9 @@ DECLARE
 BEGIN
 	SELECT v.storage_lower_c, v.storage_upper_c INTO low_c, high_c FROM coldchain.profile_version AS v
 	WHERE v.profile_version_id = a.profile_version_id;
-	SELECT min(p.temperature_c), max(p.temperature_c), coalesce(t1, extract(epoch FROM max(p.ends))) INTO lo, hi, t1
-	FROM coldchain.pieces(ARRAY[a.assignment_id], NULL, NULL) AS p;
+	SELECT array_agg(p.temperature_c ORDER BY p.ts), array_agg(date_part('epoch', p.starts) ORDER BY p.ts),
+		array_agg(date_part('epoch', p.ends) ORDER BY p.ts), min(p.temperature_c), max(p.temperature_c), coalesce(t1, date_part('epoch', max(p.ends)))
+	INTO temperatures, starts, ends, lo, hi, t1 FROM coldchain.pieces(ARRAY[a.assignment_id], NULL, NULL) AS p;
 	IF lo IS NULL OR t1 <= t0 THEN
 		RETURN xmlelement(NAME p, xmlattributes('none' AS class), 'No temperatures in the time that is judged.');
 	END IF;
@@ -216,9 +220,7 @@ BEGIN
 		xmlelement(NAME title, 'unobserved from ' || api.report_time(to_timestamp(g.starts)) || ' to ' || api.report_time(to_timestamp(g.ends))))
 		ORDER BY g.starts)
 	INTO made FROM (
-		SELECT extract(epoch FROM lag(p.ends, 1, lower(a.judged)) OVER (ORDER BY p.ts))::float8 AS starts, extract(epoch FROM p.starts)::float8 AS ends
-		FROM coldchain.pieces(ARRAY[a.assignment_id], NULL, NULL) AS p
-		UNION ALL SELECT extract(epoch FROM max(p.ends))::float8, t1 FROM coldchain.pieces(ARRAY[a.assignment_id], NULL, NULL) AS p) AS g
+		SELECT * FROM unnest(t0 || ends, starts || t1) AS u (starts, ends)) AS g
 	WHERE g.ends > g.starts;
 	parts := parts || made;
 	-- Ends of bands
@@ -251,20 +253,18 @@ BEGIN
 	-- The temperature, unbroken while it was observed
 	SELECT xmlagg(xmlelement(NAME polyline, xmlattributes('temperature' AS class, l.points AS points)) ORDER BY l.stretch)
 	INTO made FROM (
-		SELECT stretch, string_agg(x || ',' || y, ' ' ORDER BY ts, edge) AS points FROM (
-			SELECT c.stretch, c.ts, edge, round(x::numeric, 1) AS x, round((high * (hi - t) / (hi - lo))::numeric, 1) AS y
+		SELECT stretch, string_agg(x || ',' || y, ' ' ORDER BY n, edge) AS points FROM (
+			SELECT c.stretch, c.n, edge, round(x::numeric, 1) AS x, round((high * (hi - t) / (hi - lo))::numeric, 1) AS y
 			FROM (
-				SELECT s.stretch, s.column_, min(s.ts) AS ts, min(s.x) AS x0, max(s.x1) AS x1, min(s.temperature_c) AS least_c,
-					max(s.temperature_c) AS most_c, (array_agg(s.temperature_c ORDER BY s.ts))[1] AS first_c,
-					(array_agg(s.temperature_c ORDER BY s.ts DESC))[1] AS last_c,
-					lead(min(s.ts)) OVER (PARTITION BY s.stretch ORDER BY s.column_) IS NULL AS is_last
+				SELECT s.stretch, s.column_, min(s.n) AS n, min(s.x) AS x0, max(s.x1) AS x1, min(s.c) AS least_c, max(s.c) AS most_c,
+					temperatures[min(s.n)] AS first_c, temperatures[max(s.n)] AS last_c,
+					lead(min(s.n)) OVER (PARTITION BY s.stretch ORDER BY s.column_) IS NULL AS is_last
 				FROM (
-					SELECT p.ts, p.temperature_c, wide * (extract(epoch FROM p.starts)::float8 - t0) / (t1 - t0) AS x,
-						wide * (extract(epoch FROM p.ends)::float8 - t0) / (t1 - t0) AS x1,
-						floor(wide * (extract(epoch FROM p.starts)::float8 - t0) / (t1 - t0)) AS column_,
-						count(*) FILTER (WHERE p.broken) OVER (ORDER BY p.ts) AS stretch
-					FROM (SELECT q.*, q.starts > lag(q.ends) OVER (ORDER BY q.ts) AS broken
-					      FROM coldchain.pieces(ARRAY[a.assignment_id], NULL, NULL) AS q) AS p) AS s
+					SELECT p.n, p.c, wide * (p.starts - t0) / (t1 - t0) AS x, wide * (p.ends - t0) / (t1 - t0) AS x1,
+						floor(wide * (p.starts - t0) / (t1 - t0)) AS column_,
+						count(*) FILTER (WHERE p.starts > p.before) OVER (ORDER BY p.n) AS stretch
+					FROM (SELECT u.*, lag(u.ends) OVER (ORDER BY u.n) AS before
+					      FROM unnest(temperatures, starts, ends) WITH ORDINALITY AS u (c, starts, ends, n)) AS p) AS s
 				GROUP BY s.stretch, s.column_) AS c
 			CROSS JOIN LATERAL (VALUES (1, c.x0, c.first_c), (2, c.x0, c.least_c), (3, c.x0, c.most_c), (4, c.x0, c.last_c),
 				(5, CASE WHEN c.is_last THEN c.x1 END, c.last_c)) AS v (edge, x, t)

@@ -12,12 +12,18 @@ RETURN CASE WHEN mean_factor > 0 THEN dh_kj_mol * 1000 / r_j_mol_k / -ln(mean_fa
 COMMENT ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision) IS
 	'Mean kinetic temperature, degrees Celsius, from the mean over time of exp(-activation energy / (gas constant * kelvin)).';
 
+CREATE FUNCTION coldchain.kinetic_factor(temperature_c double precision, dh_kj_mol double precision, r_j_mol_k double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN exp(-dh_kj_mol * 1000 / r_j_mol_k / greatest(temperature_c + 273.15, 20));
+COMMENT ON FUNCTION coldchain.kinetic_factor(double precision, double precision, double precision) IS
+	'exp(-activation energy / (gas constant * kelvin)), below 20 K as at 20 K: there it is so close to 0 that PostgreSQL would call it an error.';
+
 CREATE FUNCTION coldchain.mkt_c(temperatures_c double precision[], weights double precision[] DEFAULT NULL,
 	dh_kj_mol double precision DEFAULT 83.144, r_j_mol_k double precision DEFAULT 8.3144) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coldchain.kinetic_c(sum(coalesce(w, 1) * exp(-dh_kj_mol * 1000 / r_j_mol_k / (t + 273.15))) / nullif(sum(coalesce(w, 1)), 0),
+	SELECT coldchain.kinetic_c(sum(coalesce(w, 1) * coldchain.kinetic_factor(t, dh_kj_mol, r_j_mol_k)) / nullif(sum(coalesce(w, 1)), 0),
 		dh_kj_mol, r_j_mol_k)
 	FROM unnest(temperatures_c, weights) AS s (t, w) WHERE t IS NOT NULL
 $$;
@@ -73,7 +79,7 @@ AS $$
 					+ (min(p.starts) > p.asked_from)::int AS gaps,
 				min(p.ts) FILTER (WHERE p.ts >= p.asked_from) AS first_at, max(p.ts) AS last_at,
 				min(p.temperature_c) AS min_c, max(p.temperature_c) AS max_c, sum(p.temperature_c * p.lasts_s) AS weighted,
-				sum(p.lasts_s * exp(-figures.dh_kj_mol * 1000 / figures.r_j_mol_k / (p.temperature_c + 273.15))) AS factor
+				sum(p.lasts_s * coldchain.kinetic_factor(p.temperature_c, figures.dh_kj_mol, figures.r_j_mol_k)) AS factor
 			FROM (SELECT q.*, lead(q.starts) OVER (PARTITION BY q.assignment_id ORDER BY q.ts) AS after
 			      FROM coldchain.pieces(figures.assignment_ids, figures.from_at, figures.to_at) AS q) AS p
 			GROUP BY p.assignment_id, p.asked_from, p.asked_to) AS g) AS f
@@ -96,20 +102,26 @@ RETURNS TABLE (assignment_id int, band_id int, band_code text, counting text, al
 LANGUAGE sql STABLE ROWS 30
 AS $$
 	WITH piece AS MATERIALIZED (
-		SELECT p.assignment_id, p.ts, p.temperature_c, p.starts, p.ends, p.asked_from, p.asked_to, p.lasts_s, a.profile_version_id
+		SELECT p.assignment_id, p.ts, p.temperature_c, p.starts, p.ends, p.asked_from, p.asked_to, p.lasts_s
 		FROM coldchain.pieces(band_figures.assignment_ids, band_figures.from_at, band_figures.to_at) AS p
+	), whole AS MATERIALIZED (
+		SELECT p.assignment_id, a.profile_version_id, p.asked_from AS starts, CASE WHEN p.asked_to = 'infinity' THEN p.last_at ELSE p.asked_to END AS ends,
+			p.observed_s, p.min_c, p.max_c, greatest(p.longest, CASE WHEN p.asked_to = 'infinity' THEN p.last_at ELSE p.asked_to END - p.last_end) AS gap
+		FROM (SELECT q.assignment_id, q.asked_from, q.asked_to, max(q.ts) AS last_at, max(q.ends) AS last_end, sum(q.lasts_s) AS observed_s,
+				min(q.temperature_c) AS min_c, max(q.temperature_c) AS max_c, max(q.starts - coalesce(q.before, q.asked_from)) AS longest
+		      FROM (SELECT r.*, lag(r.ends) OVER (PARTITION BY r.assignment_id ORDER BY r.ts) AS before FROM piece AS r) AS q
+		      GROUP BY q.assignment_id, q.asked_from, q.asked_to) AS p
 		JOIN coldchain.assignment AS a USING (assignment_id)
-	), whole AS (
-		SELECT p.assignment_id, p.profile_version_id, p.asked_from AS starts,
-			CASE WHEN p.asked_to = 'infinity' THEN max(p.ts) ELSE p.asked_to END AS ends, sum(p.lasts_s) AS observed_s
-		FROM piece AS p GROUP BY p.assignment_id, p.profile_version_id, p.asked_from, p.asked_to
+	), met AS MATERIALIZED ( -- bands that the temperatures reach at all; most do not, and need no look at each sample
+		SELECT w.assignment_id, b.band_id, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive, w.starts, w.ends
+		FROM whole AS w JOIN coldchain.band AS b USING (profile_version_id)
+		WHERE coalesce(b.lower_c <= w.max_c, true) AND coalesce(b.upper_c >= w.min_c, true)
 	), hit AS MATERIALIZED (
-		SELECT h.assignment_id, h.band_id, h.starts, h.ends, h.lasts_s, h.hit,
-			count(*) FILTER (WHERE NOT h.hit) OVER w AS stay,
+		SELECT h.*, count(*) FILTER (WHERE NOT h.hit) OVER w AS stay,
 			max(h.ends) FILTER (WHERE NOT h.hit) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-		FROM (SELECT p.assignment_id, b.band_id, p.ts, p.starts, p.ends, p.lasts_s,
-				coldchain.in_band(p.temperature_c, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive) AS hit
-		      FROM piece AS p JOIN coldchain.band AS b USING (profile_version_id) OFFSET 0) AS h
+		FROM (SELECT m.assignment_id, m.band_id, p.ts, p.starts, p.ends, p.lasts_s, m.starts AS asked_from,
+				coldchain.in_band(p.temperature_c, m.lower_c, m.lower_inclusive, m.upper_c, m.upper_inclusive) AS hit
+		      FROM piece AS p JOIN met AS m USING (assignment_id) OFFSET 0) AS h
 		WINDOW w AS (PARTITION BY h.assignment_id, h.band_id ORDER BY h.ts)
 	), out AS (
 		SELECT s.assignment_id, s.band_id, sum(s.out_s) AS out_s, max(s.out_s) AS longest_s
@@ -117,11 +129,12 @@ AS $$
 		      GROUP BY h.assignment_id, h.band_id, h.stay) AS s
 		GROUP BY s.assignment_id, s.band_id
 	), worst AS ( -- from the end of one sample out of the band to the start of the next one all may have been in it
-		SELECT w.assignment_id, b.band_id, greatest(0, date_part('epoch', coalesce(
-			greatest(g.longest, w.ends - g.last_end), w.ends - w.starts))) AS worst_longest_s
+		SELECT w.assignment_id, b.band_id, greatest(0, date_part('epoch', CASE WHEN m.band_id IS NULL THEN w.gap
+			ELSE coalesce(greatest(g.longest, w.ends - g.last_end), w.ends - w.starts) END)) AS worst_longest_s
 		FROM whole AS w JOIN coldchain.band AS b USING (profile_version_id)
-		LEFT JOIN (SELECT h.assignment_id, h.band_id, max(h.starts - coalesce(h.before, v.starts)) AS longest, max(h.ends) AS last_end
-			   FROM hit AS h JOIN whole AS v USING (assignment_id) WHERE NOT h.hit GROUP BY h.assignment_id, h.band_id) AS g
+		LEFT JOIN met AS m ON m.assignment_id = w.assignment_id AND m.band_id = b.band_id
+		LEFT JOIN (SELECT h.assignment_id, h.band_id, max(h.starts - coalesce(h.before, h.asked_from)) AS longest, max(h.ends) AS last_end
+			   FROM hit AS h WHERE NOT h.hit GROUP BY h.assignment_id, h.band_id) AS g
 			ON g.assignment_id = w.assignment_id AND g.band_id = b.band_id
 	)
 	SELECT w.assignment_id, b.band_id, b.code, b.counting, b.allowed_s, w.observed_s - f.out_s, f.out_s, f.unobserved_s, f.longest_s,
@@ -202,12 +215,12 @@ COMMENT ON COLUMN coldchain.total.worst_longest_s IS 'longest_s, had all unobser
 COMMENT ON COLUMN coldchain.total.worst_remaining_s IS 'remaining_s, had all unobserved time been in the band.';
 COMMENT ON COLUMN coldchain.total.algorithm IS 'Version of the algorithm, coldchain.algorithm().';
 
-REVOKE ALL ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision),
+REVOKE ALL ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision), coldchain.kinetic_factor(double precision, double precision, double precision),
 	coldchain.mkt_c(double precision[], double precision[], double precision, double precision),
 	coldchain.pieces(int[], timestamptz, timestamptz),
 	coldchain.figures(int[], timestamptz, timestamptz, double precision, double precision, double precision),
 	coldchain.band_figures(int[], timestamptz, timestamptz), coldchain.lot_figures(int) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision),
+GRANT EXECUTE ON FUNCTION coldchain.kinetic_c(double precision, double precision, double precision), coldchain.kinetic_factor(double precision, double precision, double precision),
 	coldchain.mkt_c(double precision[], double precision[], double precision, double precision),
 	coldchain.pieces(int[], timestamptz, timestamptz),
 	coldchain.figures(int[], timestamptz, timestamptz, double precision, double precision, double precision),

@@ -8,6 +8,7 @@ DROP FUNCTION coldchain.band_figures(int[], timestamptz, timestamptz);
 DROP FUNCTION coldchain.figures(int[], timestamptz, timestamptz, double precision, double precision, double precision);
 DROP FUNCTION coldchain.pieces(int[], timestamptz, timestamptz);
 DROP FUNCTION coldchain.mkt_c(double precision[], double precision[], double precision, double precision);
+DROP FUNCTION coldchain.kinetic_factor(double precision, double precision, double precision);
 DROP FUNCTION coldchain.kinetic_c(double precision, double precision, double precision);
 
 COMMIT;

@@ -2,7 +2,7 @@
 -- Excursions, exposures, figures and their alarms by example; excursion_property.py compares any order with a naive reference.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(53);
+SELECT plan(54);
 
 SELECT coldchain.put_profile('t-excursion', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8, "effective_from": "2026-01-01", "bands": [
 	{"code": "hot", "lower_c": 8, "counting": "single", "allowed_s": 1800},
@@ -173,6 +173,7 @@ SELECT is(round(coldchain.mkt_c('{20,25,30}')::numeric, 6), 25.858208, 'test_mkt
 SELECT is(round(coldchain.mkt_c('{2,8}')::numeric, 6), 5.536425, 'test_mkt_of_2_8');
 SELECT is(round(coldchain.mkt_c('{5,25}', '{23,1}')::numeric, 6), 7.756422, 'test_mkt_of_samples_that_stand_for_unequal_times');
 SELECT is(round(coldchain.mkt_c('{5,25}')::numeric, 6), 19.697721, 'test_mkt_without_their_weights');
+SELECT is(round(coldchain.mkt_c('{-273.15,-273}')::numeric, 2), -253.15, 'test_near_absolute_zero_mkt_says_20_kelvin_and_does_not_underflow');
 SELECT assignment_id AS aa FROM coldchain.assignment WHERE device_id = :a \gset
 SELECT assignment_id AS ac FROM coldchain.assignment WHERE device_id = :c \gset
 SELECT results_eq(format($$ SELECT observed_s, unobserved_s, coverage, samples, gaps, min_c, max_c, round(mean_c::numeric, 4), mkt_missing

@@ -33,36 +33,17 @@ COMMENT ON COLUMN analytics.hour.samples IS 'Temperatures measured in it; of sev
 COMMENT ON COLUMN analytics.hour.faults IS 'Readings in it that a sensor''s fault made.';
 COMMENT ON COLUMN analytics.hour.min_c IS 'Lowest of these samples, degrees Celsius; NULL: there are none.';
 COMMENT ON COLUMN analytics.hour.max_c IS 'Highest of these samples, degrees Celsius; NULL: there are none.';
-COMMENT ON COLUMN analytics.hour.observed_s IS 'Time of the hour that samples stand for, seconds.';
+COMMENT ON COLUMN analytics.hour.observed_s IS 'Time of it that samples stand for, seconds.';
 COMMENT ON COLUMN analytics.hour.weighted_cs IS 'Sum over that time of temperature times seconds, degrees Celsius.';
 COMMENT ON COLUMN analytics.hour.kinetic_s IS 'Sum over that time of exp(-10000 K / kelvin) times seconds, for the mean kinetic temperature; below 20 K as at 20 K.';
 COMMENT ON COLUMN analytics.hour.probe IS 'The probe, as in telemetry.reading.';
 
-CREATE TABLE analytics.day (
-	day timestamptz NOT NULL,
-	device_id int NOT NULL,
-	samples int NOT NULL,
-	faults int NOT NULL,
-	min_c real,
-	max_c real,
-	observed_s double precision NOT NULL,
-	weighted_cs double precision NOT NULL,
-	kinetic_s double precision NOT NULL,
-	probe smallint NOT NULL,
-	PRIMARY KEY (device_id, day, probe)
-);
+CREATE TABLE analytics.day (LIKE analytics.hour INCLUDING COMMENTS);
+ALTER TABLE analytics.day RENAME COLUMN hour TO day;
+ALTER TABLE analytics.day ADD PRIMARY KEY (device_id, day, probe);
 CREATE INDEX day_brin ON analytics.day USING brin (day) WITH (autosummarize = on);
 COMMENT ON TABLE analytics.day IS 'Temperatures of a probe in a day of UTC, the sum of its hours, to be read as analytics.daily.';
 COMMENT ON COLUMN analytics.day.day IS 'Its beginning, midnight of UTC.';
-COMMENT ON COLUMN analytics.day.device_id IS 'The device, fleet.device.';
-COMMENT ON COLUMN analytics.day.samples IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.faults IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.min_c IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.max_c IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.observed_s IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.weighted_cs IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.kinetic_s IS 'As in analytics.hour.';
-COMMENT ON COLUMN analytics.day.probe IS 'As in analytics.hour.';
 
 CREATE TABLE analytics.due (
 	due_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -81,6 +62,7 @@ SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 SET jit = off
 SET plan_cache_mode = force_custom_plan
+SET work_mem = '32MB'
 AS $$
 BEGIN
 	-- Sums of floating-point numbers depend on their order, so what is summed up is sorted by time. A reading is of weight in its hour and the next, and gives the one before it another weight.
@@ -91,26 +73,27 @@ BEGIN
 		coalesce(sum(w.lasts * exp(-10000 / greatest(w.temperature_c + 273.15::double precision, 20))), 0)
 	FROM (SELECT s.device_id, s.probe, p.hour, p.own, s.fault, s.temperature_c, p.lasts
 	FROM (
-		SELECT r.device_id, r.probe, r.ts, r.temperature_c, r.fault, d.begins,
-			lead(r.ts) OVER probe AS next_at, CASE WHEN r.fault THEN r.ts
-				WHEN lead(r.ts) OVER probe - r.ts <= interval '1260 seconds' THEN lead(r.ts) OVER probe
-				ELSE r.ts + interval '600 seconds' END AS held_to
-		FROM (SELECT d AS device_id, date_trunc('hour', since - interval '1260 seconds') AS begins FROM unnest(devices, sinces) AS u (d, since)) AS d
-		CROSS JOIN LATERAL (
-			SELECT r.device_id, r.probe, r.ts, r.epoch, r.seq, r.temperature_c, coalesce(r.flags, 0) & 1 <> 0 AS fault
-			FROM telemetry.reading AS r
-			WHERE r.device_id = d.device_id AND r.ts >= d.begins - interval '1260 seconds'
-				AND (r.temperature_c IS NOT NULL OR coalesce(r.flags, 0) & 1 <> 0)) AS r
-		WINDOW probe AS (PARTITION BY r.device_id, r.probe, r.fault ORDER BY r.ts, r.epoch, r.seq)
+		SELECT q.*, date_bin('1 hour', q.ts, 'epoch') AS starts, date_bin('1 hour', q.held_to, 'epoch') AS ends -- OFFSET 0: each once
+		FROM (
+			SELECT r.device_id, r.probe, r.ts, r.temperature_c, r.fault, d.begins,
+				lead(r.ts) OVER probe AS next_at, CASE WHEN r.fault THEN r.ts
+					WHEN lead(r.ts) OVER probe <= r.ts + interval '1260 seconds' THEN lead(r.ts) OVER probe
+					ELSE r.ts + interval '600 seconds' END AS held_to
+			FROM (SELECT d AS device_id, date_bin('1 hour', since - interval '1260 seconds', 'epoch') AS begins FROM unnest(devices, sinces) AS u (d, since)) AS d
+			CROSS JOIN LATERAL (
+				SELECT r.device_id, r.probe, r.ts, r.epoch, r.seq, r.temperature_c, coalesce(r.flags, 0) & 1 <> 0 AS fault
+				FROM telemetry.reading AS r
+				WHERE r.device_id = d.device_id AND r.ts >= d.begins - interval '1260 seconds'
+					AND (r.temperature_c IS NOT NULL OR coalesce(r.flags, 0) & 1 <> 0)) AS r
+			WINDOW probe AS (PARTITION BY r.device_id, r.probe, r.fault ORDER BY r.ts, r.epoch, r.seq)
+		) AS q WHERE q.next_at IS DISTINCT FROM q.ts OFFSET 0
 	) AS s
 	CROSS JOIN LATERAL (
-		SELECT date_trunc('hour', s.ts) AS hour, true AS own,
-			extract(epoch FROM least(s.held_to, date_trunc('hour', s.ts) + interval '1 hour') - s.ts)::double precision AS lasts
+		SELECT s.starts AS hour, true AS own, date_part('epoch', least(s.held_to, s.starts + interval '1 hour') - s.ts) AS lasts
 		UNION ALL
-		SELECT date_trunc('hour', s.held_to), false, extract(epoch FROM s.held_to - date_trunc('hour', s.held_to))::double precision
-		WHERE date_trunc('hour', s.held_to) > date_trunc('hour', s.ts) AND s.held_to > date_trunc('hour', s.held_to)
+		SELECT s.ends, false, date_part('epoch', s.held_to - s.ends) WHERE s.ends > s.starts AND s.held_to > s.ends
 	) AS p
-	WHERE s.next_at IS DISTINCT FROM s.ts AND p.hour >= s.begins
+	WHERE p.hour >= s.begins
 	ORDER BY s.device_id, s.probe, p.hour, s.ts) AS w
 	GROUP BY w.device_id, w.probe, w.hour
 	ORDER BY w.device_id, w.probe, w.hour
@@ -122,9 +105,9 @@ BEGIN
 	INSERT INTO analytics.day AS t (day, device_id, probe, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s)
 	SELECT h.day, h.device_id, h.probe, sum(h.samples), sum(h.faults), min(h.min_c), max(h.max_c), sum(h.observed_s), sum(h.weighted_cs),
 		sum(h.kinetic_s)
-	FROM (SELECT date_trunc('day', i.hour) AS day, i.* FROM unnest(devices, sinces) AS u (d, since)
-	      JOIN analytics.hour AS i ON i.device_id = u.d AND i.hour >= date_trunc('day', u.since - interval '1260 seconds')
-	      ORDER BY i.device_id, i.probe, date_trunc('day', i.hour), i.hour) AS h
+	FROM (SELECT date_bin('1 day', i.hour, 'epoch') AS day, i.* FROM unnest(devices, sinces) AS u (d, since)
+	      JOIN analytics.hour AS i ON i.device_id = u.d AND i.hour >= date_bin('1 day', u.since - interval '1260 seconds', 'epoch')
+	      ORDER BY i.device_id, i.probe, i.hour) AS h
 	GROUP BY h.device_id, h.probe, h.day
 	ORDER BY h.device_id, h.probe, h.day
 	ON CONFLICT (device_id, day, probe) DO UPDATE SET samples = excluded.samples, faults = excluded.faults, min_c = excluded.min_c,
@@ -198,18 +181,18 @@ SELECT device_id, probe, day, samples, faults, min_c, max_c, weighted_cs / nulli
 	coldchain.kinetic_c(kinetic_s / nullif(observed_s, 0), 83.144, 8.3144) AS mkt_c, observed_s, weighted_cs, kinetic_s
 FROM analytics.day;
 COMMENT ON VIEW analytics.daily IS 'Temperatures of a probe in a day of UTC, one row each, as far as there are any; complete a few minutes after the hour is over, and again after late readings.';
-COMMENT ON COLUMN analytics.daily.device_id IS 'The device, analytics.device.';
-COMMENT ON COLUMN analytics.daily.probe IS 'The probe; 0 is the first or only one.';
 COMMENT ON COLUMN analytics.daily.day IS 'Its beginning, midnight of UTC.';
-COMMENT ON COLUMN analytics.daily.samples IS 'Temperatures measured in it; of several of a moment one; sensor faults are none.';
-COMMENT ON COLUMN analytics.daily.faults IS 'Readings in it that a sensor''s fault made.';
-COMMENT ON COLUMN analytics.daily.min_c IS 'Lowest sample, degrees Celsius; NULL: none was measured in it.';
-COMMENT ON COLUMN analytics.daily.max_c IS 'Highest sample, degrees Celsius; NULL: none was measured in it.';
-COMMENT ON COLUMN analytics.daily.mean_c IS 'Mean over the observed time, degrees Celsius; NULL: none was observed.';
-COMMENT ON COLUMN analytics.daily.mkt_c IS 'Mean kinetic temperature over the observed time, degrees Celsius, 83.144 kJ/mol and 8.3144 J/(mol K). Not for frozen products.';
-COMMENT ON COLUMN analytics.daily.observed_s IS 'Time that samples stand for, seconds; the rest of it is unobserved.';
-COMMENT ON COLUMN analytics.daily.weighted_cs IS 'Sum over that time of temperature times seconds: for means over several, sum(weighted_cs) / sum(observed_s).';
-COMMENT ON COLUMN analytics.daily.kinetic_s IS 'Sum over that time of exp(-10000 K / kelvin) times seconds: for several, coldchain.kinetic_c(sum(kinetic_s) / sum(observed_s), 83.144, 8.3144).';
+DO $$
+DECLARE
+	c record;
+BEGIN
+	FOR c IN SELECT attname AS name, col_description(attrelid, attnum) AS meaning FROM pg_attribute
+		WHERE attrelid = 'analytics.hourly'::regclass AND attname <> 'hour'
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN analytics.daily.%I IS %L', c.name, c.meaning);
+	END LOOP;
+END
+$$;
 
 CREATE VIEW analytics.device AS
 SELECT d.device_id, d.serial, m.manufacturer, m.name AS model, d.hardware_revision, d.state, nullif(d.firmware, '') AS firmware, m.end_of_support,

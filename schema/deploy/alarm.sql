@@ -96,8 +96,8 @@ CREATE INDEX alarm_device ON coldchain.alarm (device_id, kind, alarm_id);
 CREATE INDEX alarm_shipment ON coldchain.alarm (shipment_id, alarm_id) WHERE shipment_id IS NOT NULL;
 CREATE INDEX alarm_of_kind ON coldchain.alarm (kind, alarm_id);
 CREATE INDEX alarm_open ON coldchain.alarm (alarm_id) WHERE cleared_at IS NULL;
-CREATE INDEX alarm_waiting ON coldchain.alarm (known_at) WHERE cleared_at IS NULL AND acknowledged_at IS NULL AND escalated_at IS NULL;
-CREATE INDEX alarm_untold ON coldchain.alarm (known_at) WHERE cleared_at IS NULL AND NOT told;
+CREATE INDEX alarm_waiting ON coldchain.alarm (kind, known_at) WHERE cleared_at IS NULL AND acknowledged_at IS NULL AND escalated_at IS NULL;
+CREATE INDEX alarm_untold ON coldchain.alarm (kind, known_at) WHERE cleared_at IS NULL AND NOT told;
 COMMENT ON TABLE coldchain.alarm IS 'Alarms, one row a condition that was met, from the moment of measurement at which it was. Rows are never deleted.';
 COMMENT ON COLUMN coldchain.alarm.alarm_id IS 'Number of the alarm.';
 COMMENT ON COLUMN coldchain.alarm.kind IS 'What it is about.';
@@ -299,21 +299,25 @@ DECLARE
 	a coldchain.alarm;
 	done int := 0;
 BEGIN
+	-- Of each kind those alone are looked at that the shortest time of any rule has passed for: the index leads to them.
 	FOR a IN
-		SELECT b.* FROM coldchain.alarm AS b
-		WHERE b.cleared_at IS NULL AND b.acknowledged_at IS NULL AND b.escalated_at IS NULL
-			AND b.known_at < now() - (SELECT min(r.escalate_after) FROM coldchain.alarm_rule AS r)
-			AND b.known_at < now() - (coldchain.alarm_rule_of(b.kind, b.device_id)).escalate_after
-		ORDER BY b.known_at LIMIT most FOR UPDATE SKIP LOCKED
+		SELECT b.* FROM (SELECT r.kind, min(r.escalate_after) AS least FROM coldchain.alarm_rule AS r GROUP BY r.kind) AS k
+		CROSS JOIN LATERAL (SELECT w.* FROM coldchain.alarm AS w
+			WHERE w.kind = k.kind AND w.cleared_at IS NULL AND w.acknowledged_at IS NULL AND w.escalated_at IS NULL
+				AND w.known_at < now() - k.least AND w.known_at < now() - (coldchain.alarm_rule_of(w.kind, w.device_id)).escalate_after
+			ORDER BY w.known_at LIMIT most FOR UPDATE SKIP LOCKED) AS b
+		ORDER BY b.known_at LIMIT most
 	LOOP
 		UPDATE coldchain.alarm AS b SET escalated_at = now(), told = true, revision = DEFAULT WHERE b.alarm_id = a.alarm_id RETURNING * INTO a;
 		PERFORM coldchain.alarm_tell(a, 'escalated');
 		done := done + 1;
 	END LOOP;
 	FOR a IN
-		SELECT b.* FROM coldchain.alarm AS b WHERE b.cleared_at IS NULL AND NOT b.told
-			AND b.known_at < now() - (coldchain.alarm_rule_of(b.kind, b.device_id)).quiet
-		ORDER BY b.known_at LIMIT most FOR UPDATE SKIP LOCKED
+		SELECT b.* FROM (SELECT r.kind, min(r.quiet) AS least FROM coldchain.alarm_rule AS r GROUP BY r.kind) AS k
+		CROSS JOIN LATERAL (SELECT w.* FROM coldchain.alarm AS w WHERE w.kind = k.kind AND w.cleared_at IS NULL AND NOT w.told
+				AND w.known_at < now() - k.least AND w.known_at < now() - (coldchain.alarm_rule_of(w.kind, w.device_id)).quiet
+			ORDER BY w.known_at LIMIT most FOR UPDATE SKIP LOCKED) AS b
+		ORDER BY b.known_at LIMIT most
 	LOOP
 		UPDATE coldchain.alarm AS b SET told = true, revision = DEFAULT WHERE b.alarm_id = a.alarm_id RETURNING * INTO a;
 		PERFORM coldchain.alarm_tell(a, 'raised');

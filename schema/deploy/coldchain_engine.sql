@@ -71,7 +71,7 @@ COMMENT ON FUNCTION coldchain.mark(int[], timestamptz[]) IS
 	'These devices are to be evaluated, from those measurement times on. For whoever stores readings otherwise than by telemetry.advance(), '
 	'in the same transaction.';
 
-CREATE FUNCTION coldchain.watch(devices int[]) RETURNS void
+CREATE FUNCTION coldchain.watch_assigned(devices int[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -89,7 +89,7 @@ BEGIN
 	PERFORM coldchain.mark(devices, array_fill(timestamptz '-infinity', ARRAY[cardinality(devices)]));
 END
 $$;
-COMMENT ON FUNCTION coldchain.watch(int[]) IS
+COMMENT ON FUNCTION coldchain.watch_assigned(int[]) IS
 	'Sets what telemetry.advance() compares the readings of these devices with, by their assignments, and has everything computed anew.';
 
 CREATE FUNCTION coldchain.assignment_changed() RETURNS trigger
@@ -106,7 +106,7 @@ BEGIN
 		WHERE (c.judged, c.profile_version_id, c.role, c.sample_interval_s)
 			IS DISTINCT FROM (w.judged, w.profile_version_id, w.role, w.sample_interval_s);
 	END IF;
-	PERFORM coldchain.watch(devices) WHERE devices IS NOT NULL;
+	PERFORM coldchain.watch_assigned(devices) WHERE devices IS NOT NULL;
 	RETURN NULL;
 END
 $$;

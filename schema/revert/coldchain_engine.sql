@@ -11,7 +11,7 @@ DROP FUNCTION coldchain.expose(int[]);
 DROP FUNCTION coldchain.evaluate_devices(int[], timestamptz[]);
 DROP FUNCTION coldchain.found_late(int, timestamptz, timestamptz);
 DROP FUNCTION coldchain.assignment_changed();
-DROP FUNCTION coldchain.watch(int[]);
+DROP FUNCTION coldchain.watch_assigned(int[]);
 DROP FUNCTION coldchain.mark(int[], timestamptz[]);
 DROP FUNCTION coldchain.length_s(tstzmultirange);
 DROP FUNCTION coldchain.held_to(timestamptz, timestamptz, timestamptz, interval, interval);

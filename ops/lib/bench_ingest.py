@@ -226,10 +226,10 @@ def measure_null(stack, encoding, samples, messages):
     return {"per_s": messages / (got["last"] - sent["began"]), "cpu_us": per_message(before, {**after, "ingest": before["ingest"]}, sent, messages)}
 
 
-def measure(stack, source, count, encoding, samples, messages):
+def measure(stack, source, count, encoding, samples, messages, *words):
     stack.restart_broker(ring=source == "ring")
     with stack.ingesting(source, count) as started:
-        with stack.generator(encoding, samples, "--messages", messages) as generator:
+        with stack.generator(encoding, samples, "--messages", messages, *words) as generator:
             first, before = metric(started, "readings_total"), stack.cpu(started)
             go(generator)
             deadline = time.monotonic() + 300
@@ -377,4 +377,5 @@ def main():
     sys.exit(0 if whole else 1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,22 @@ def processes_that_name(folder):
 
 
 @pytest.mark.release_only
+def test_bench_alarm_prints_how_long_an_alarm_takes_and_what_the_cold_chain_costs_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "alarm", "--devices", "2000", "--trackers", "100", "--alarms", "20", "--rate", "500", "--seconds", "2",
+                          "--messages", "5000", "--rounds", "1", "--json"], capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    latency, cost = map(json.loads, run.stdout.splitlines())
+    assert list(latency) == ["bench", "case", "messages_per_s", "alarms", "breach_to_webhook_ms"]
+    assert latency["case"] == "latency" and latency["alarms"] == 20
+    assert 0 < latency["breach_to_webhook_ms"]["p50"] <= latency["breach_to_webhook_ms"]["p99"]
+    assert list(cost) == ["bench", "case", "messages_per_s", "calm_per_s", "alone_per_s", "to_calm", "to_alone"]
+    assert cost["case"] == "cost" and cost["to_calm"] > 0 and cost["to_alone"] > 0
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
 def test_bench_api_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_path):
     folder = tmp_path / "bench"
     run = subprocess.run([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "1", "--json"],
@@ -110,7 +126,7 @@ def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     (["ingest", "--variants", "xml-1"], 2, "xml-1: expected some of json-1,cbor-1,json-12,cbor-12,json-144,cbor-144"),
     (["query", "--readings", "1"], 2, "1: expected a whole number from 10000 to 1000000000"),
     ([], 2, "expected a benchmark"),
-    (["everything"], 2, "expected a benchmark (api, command, ingest, query), got 'everything'"),
+    (["everything"], 2, "expected a benchmark (alarm, api, command, ingest, query), got 'everything'"),
     (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
     (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
     (["command", "--trackers", "5"], 2, "5: expected a whole number from 10 to 100000"),

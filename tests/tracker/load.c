@@ -24,16 +24,18 @@
 #define FILES_EACH    3
 #define FILES_BASE    64
 #define STARTS_A_TICK 2
+#define COLD          4 /* degrees */
+#define WARM          12
 
 struct load {
 	struct link link;
 	const char *serials, *rate_text;
-	int64_t connections, messages, samples, window, epoch, receipts_every;
+	int64_t connections, messages, samples, window, epoch, receipts_every, warm_every;
 	double duration, rate; /* 0: as fast as possible */
 	bool cbor, json, receipts, full, gate;
 	struct loop *loop;
 	struct event *tick;
-	struct template *template;
+	struct template *cold, *warm;
 	struct client *clients;
 	size_t count, started, up, next, in_flight;
 	bool sending;
@@ -51,6 +53,7 @@ struct slot {
 struct client {
 	struct load *load;
 	struct mqtt *mqtt;
+	struct template *template;
 	char topic[TOPIC_MAX], receipt[TOPIC_MAX];
 	struct slot *slots;
 	int64_t in_flight;
@@ -78,6 +81,8 @@ static const struct option_item items[] = {
 	{"receipts-every", OPTION_INT, AT(receipts_every), "0", NULL, 0, 1e9, "N",
 	 "ask for a receipt with every N-th message, and count them"},
 	{"full", OPTION_FLAG, AT(full), NULL, NULL, 0, 0, NULL, "each sample has humidity and battery, too"},
+	{"warm-every", OPTION_INT, AT(warm_every), "0", NULL, 0, 1e9, "N",
+	 "every N-th connection, the first included, tells 12 degrees and some tenths instead of 4"},
 	{"gate", OPTION_FLAG, AT(gate), NULL, NULL, 0, 0, NULL,
 	 "when all are connected say so and wait for a line of input"},
 	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, EPOCH_MAX, "N",
@@ -126,8 +131,8 @@ static bool client_send(struct client *c)
 		;
 	if (ts <= c->last_ts)
 		ts = c->last_ts + TEMPLATE_STEP_US;
-	template_patch(l->template, c->seq, ts);
-	p.payload = template_bytes(l->template, &p.payload_len);
+	template_patch(c->template, c->seq, ts);
+	p.payload = template_bytes(c->template, &p.payload_len);
 	if (!mqtt_publish(c->mqtt, &p, &slot->mid, &e)) {
 		slot->mid = 0;
 		return false;
@@ -260,7 +265,7 @@ static void report(const struct load *l)
 	double cpu = cpu_seconds() - l->cpu_began;
 	size_t bytes;
 
-	template_bytes(l->template, &bytes);
+	template_bytes(l->cold, &bytes);
 	printf(l->json ? "{\"connections\":%zu,\"messages\":%" PRId64 ",\"acked\":%" PRId64 ",\"refused\":%" PRId64
 			 ",\"dropped\":%" PRId64 ",\"receipts\":%" PRId64 ",\"samples_per_pack\":%" PRId64
 			 ",\"payload_bytes\":%zu,\"seconds\":%.3f,\"messages_per_second\":%.1f,"
@@ -287,6 +292,7 @@ static bool add_clients(struct load *l, const struct serials *serials, struct er
 		struct client *c = &l->clients[i];
 		const char *serial = serials->names[i];
 		c->load = l;
+		c->template = l->warm_every > 0 && i % (size_t)l->warm_every == 0 ? l->warm : l->cold;
 		topic_format(c->topic, serial, strlen(serial), TOPIC_TELEMETRY);
 		topic_format(c->receipt, serial, strlen(serial), TOPIC_RECEIPT);
 		c->slots = calloc((size_t)l->window, sizeof(*c->slots));
@@ -358,9 +364,16 @@ static void clean_up(struct load *l)
 		free(l->clients[i].slots);
 	}
 	free(l->clients);
-	template_free(&l->template);
+	template_free(&l->cold);
+	template_free(&l->warm);
 	event_free(l->tick);
 	loop_free(&l->loop);
+}
+
+static struct template *new_template(const struct load *l, int degrees)
+{
+	return template_new(l->cbor ? ENCODING_CBOR : ENCODING_JSON, (int32_t)l->epoch, (size_t)l->samples, l->full,
+			    degrees);
 }
 
 bool command_load(int argc, char **argv, struct err *e)
@@ -376,7 +389,8 @@ bool command_load(int argc, char **argv, struct err *e)
 	mqtt_library_init();
 	l.loop = loop_new(progress, &l);
 	l.tick = event_new(loop_base(l.loop), -1, EV_PERSIST, on_tick, &l);
-	l.template = template_new(l.cbor ? ENCODING_CBOR : ENCODING_JSON, (int32_t)l.epoch, (size_t)l.samples, l.full);
+	l.cold = new_template(&l, COLD);
+	l.warm = new_template(&l, WARM);
 	ok = link_files(serials.count * FILES_EACH + FILES_BASE, e) && add_clients(&l, &serials, e) && run_load(&l, e);
 	clean_up(&l);
 	mqtt_library_cleanup();

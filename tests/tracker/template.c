@@ -19,6 +19,7 @@ struct template
 	enum encoding encoding;
 	size_t samples, len;
 	bool full;
+	int degrees;
 	size_t seq_at, time_at;
 	size_t *value_at;
 	uint8_t *bytes;
@@ -62,7 +63,7 @@ static void build_json(struct template *t, int32_t epoch)
 	snprintf(text, sizeof(text), "%*s},{\"bu\":\"Cel\"", SEQ_WIDTH, "");
 	add_text(t, text);
 	for (size_t i = 0; i < t->samples; i++) {
-		snprintf(text, sizeof(text), "%s\"n\":\"temp\",\"v\":4.", i == 0 ? "," : ",{");
+		snprintf(text, sizeof(text), "%s\"n\":\"temp\",\"v\":%d.", i == 0 ? "," : ",{", t->degrees);
 		add_text(t, text);
 		t->value_at[i] = t->len;
 		double at = (double)i * TEMPLATE_STEP_US / 1e6;
@@ -122,7 +123,7 @@ static void build_cbor(struct template *t, int32_t epoch)
 	}
 }
 
-struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples, bool full)
+struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples, bool full, int degrees)
 {
 	struct template *t = calloc(1, sizeof(*t));
 
@@ -132,6 +133,7 @@ struct template *template_new(enum encoding encoding, int32_t epoch, size_t samp
 	t->encoding = encoding;
 	t->samples = samples;
 	t->full = full;
+	t->degrees = degrees;
 	if (encoding == ENCODING_JSON)
 		build_json(t, epoch);
 	else
@@ -171,12 +173,10 @@ static void patch_json(struct template *t, int32_t seq, int64_t ts)
 
 static void patch_cbor(struct template *t, int32_t seq, int64_t ts)
 {
-	static const double values[10] = {4.0, 4.1, 4.2, 4.3, 4.4, 4.5, 4.6, 4.7, 4.8, 4.9};
-
 	big_endian(t->bytes + t->seq_at, (uint64_t)seq, 4);
 	put_double(t->bytes + t->time_at, (double)ts / 1e6);
 	for (size_t i = 0; i < t->samples; i++)
-		put_double(t->bytes + t->value_at[i], values[((size_t)seq + i) % 10]);
+		put_double(t->bytes + t->value_at[i], (double)((size_t)t->degrees * 10 + ((size_t)seq + i) % 10) / 10);
 }
 
 void template_patch(struct template *t, int32_t seq, int64_t ts)

@@ -17,7 +17,8 @@
 
 struct template;
 
-struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples, bool full);
+/* Temperatures are of so many whole degrees Celsius, 0 or more, and some tenths. */
+struct template *template_new(enum encoding encoding, int32_t epoch, size_t samples, bool full, int degrees);
 void template_free(struct template **t);
 /* Number and time (microseconds since 1970) of the first sample; the others follow at TEMPLATE_STEP_US. */
 void template_patch(struct template *t, int32_t seq, int64_t ts);

@@ -248,7 +248,8 @@ static void test_patched_template_decodes_to_its_numbers_and_times(void **state)
 	(void)state;
 	for (size_t k = 0; k < 4; k++) {
 		bool full = k >= 2;
-		struct template *t = template_new(encodings[k % 2], 12345, 25, full);
+		int degrees = full ? 12 : 4;
+		struct template *t = template_new(encodings[k % 2], 12345, 25, full, degrees);
 		for (size_t i = 0; i < 3; i++) {
 			struct arena *arena = arena_new(65536);
 			size_t len;
@@ -261,7 +262,7 @@ static void test_patched_template_decodes_to_its_numbers_and_times(void **state)
 				const struct reading *reading = &pack.readings[r];
 				assert_int_equal(reading->seq, seqs[i] + r);
 				assert_int_equal(reading->ts, NOW - 1 + (int64_t)i + r * TEMPLATE_STEP_US);
-				assert_true(reading->number[CH_TEMP] == (40 + (seqs[i] + r) % 10) / 10.0);
+				assert_true(reading->number[CH_TEMP] == (degrees * 10 + (seqs[i] + r) % 10) / 10.0);
 				assert_true(!full ||
 					    (reading->number[CH_HUM] == 48.5 && reading->number[CH_BATT] == 87));
 			}

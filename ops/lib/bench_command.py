@@ -12,79 +12,24 @@ import http.client
 import json
 import os
 import random
-import resource
-import signal
-import subprocess
 import sys
 import time
-from collections import Counter
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench import ROOT, Failure, Late, Private, end_in_time, number, tell
+from bench import Failure, Late, end_in_time, number, tell
+from bench_trackers import Trackers, end, quantiles, trackers_at_most
 
-LIMIT = 1200       # seconds for all of it, but for removing it
-SENDERS = 100      # trackers that send telemetry
-SPARE_FILES = 250  # descriptors of the broker beside those of the trackers
-CONNECTS = 150     # a second; TLS costs tracker and broker 7 ms together
+LIMIT = 1200   # seconds for all of it, but for removing it
+SENDERS = 100  # trackers that send telemetry
 GOALS = {"fleet": ("commands_per_s", 2000, "at least"), "single": ("accept_p99_ms", 250, "at most")}
 
 
-class Stack(Private):
+class Stack(Trackers):
     def start(self, given):
-        tell("building, then starting all of it")
         self.up()
-        self.bin = ROOT / "build" / os.environ.get("COLDFLEET_PRESET", "release") / "bin"
-        self.certs = Path(self.env["COLDFLEET_CERTS"])
         self.address = urlsplit(self.env["COLDFLEET_API"]).netloc
-        self.processes = []
         self.enrol("bench-", given.trackers)
         self.enrol("load-", SENDERS)
-
-    def __exit__(self, *failure):
-        for process in getattr(self, "processes", []):
-            end(process)
-        super().__exit__(*failure)
-
-    def enrol(self, prefix, count):
-        tell(f"enrolling {count} trackers {prefix}*")
-        minted = self.dir / f"{prefix}minted.tsv"
-        with open(minted, "wb") as out:
-            subprocess.run([self.bin / "coldfleet-tracker", "mint", "--dir", self.certs, "--prefix", prefix, "--count", str(count)],
-                           stdout=out, check=True, start_new_session=True)
-        with open(minted, "rb") as listed:
-            self.psql("-f", ROOT / "ops/lib/enrol.sql", stdin=listed)
-
-    def spawn(self, *words):
-        """coldfleet-tracker in the background, its words in a log."""
-        with open(self.dir / "log" / "bench-trackers.log", "ab") as log:
-            process = subprocess.Popen([self.bin / "coldfleet-tracker", *map(str, words)], stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log, start_new_session=True, env={**os.environ, **self.env})
-        self.processes.append(process)
-        return process
-
-    def connect_trackers(self, given):
-        """In as many processes as the limit on open files asks for: a tracker has three."""
-        began = time.monotonic()
-        serials = [f"bench-{n:05}" for n in range(1, given.trackers + 1)]
-        each = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - SPARE_FILES) // 3
-        processes = max(2, -(-given.trackers // each))
-        for name in range(processes):
-            mine = serials[name::processes]
-            path = self.dir / f"trackers-{name}.serials"
-            path.write_text("\n".join(mine) + "\n")
-            self.spawn("run", "--serials", path, "--interval", "86400", "--start-over", max(1, given.trackers // CONNECTS))
-        tell(f"connecting {given.trackers} trackers")
-        last = 0
-        while (heard := int(self.psql("-c", "SELECT count(*) FROM telemetry.device_status JOIN fleet.device USING (device_id) "
-                                            "WHERE serial LIKE 'bench-%'"))) < given.trackers:
-            if heard // 5000 > last // 5000:
-                tell(f"{heard} are there")
-            last = heard
-            if any(process.poll() is not None for process in self.processes):
-                raise Failure(f"trackers ended early: {(self.dir / 'log' / 'bench-trackers.log').read_text()[-500:]}")
-            time.sleep(0.5)
-        tell(f"all are there, after {time.monotonic() - began:.0f} s")
 
     def rest(self, method, path, token, body=None):
         with contextlib.closing(http.client.HTTPConnection(self.address, timeout=120)) as connection:
@@ -95,34 +40,6 @@ class Stack(Private):
         if answer.status not in (200, 201):
             raise Failure(f"{method} {path}: expected 200 or 201, got {answer.status}: {said[:300]!r}")
         return json.loads(said)
-
-    def cpu(self):
-        """Seconds of processor time that each part of it has used so far: daemons, broker, PostgreSQL's processes, trackers."""
-        part = {int(path.read_text().split()[0]): path.stem for path in (self.dir / "run").glob("*.pid")}
-        part.update({process.pid: "trackers" for process in self.processes})
-        seconds = Counter()
-        for entry in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                field = entry.read_text().rpartition(") ")[2].split()
-                name = part.get(int(entry.parent.name)) or part.get(int(field[1]))
-                if name:
-                    seconds[name] += (int(field[11]) + int(field[12])) / os.sysconf("SC_CLK_TCK")
-        return seconds
-
-
-def end(process):
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def rank(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
 def accepted_after(stack, command_ids, since):
@@ -167,10 +84,6 @@ def fleet(stack, given):
         if result["commands_per_s"] > best.get("commands_per_s", 0):
             best = result
     return {**best, "telemetry_per_s": 0}
-
-
-def quantiles(values):
-    return {"p50": rank(values, 0.5), "p99": rank(values, 0.99)}
 
 
 def ingested(stack):
@@ -256,20 +169,6 @@ def report(results, given, load):
         print(json.dumps(result))
 
 
-def open_files(given):
-    """The broker has a descriptor for each tracker. Raises the limit, or takes as many trackers as it lets us."""
-    wanted = given.trackers + SENDERS + SPARE_FILES
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < wanted:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(wanted, 1024)), hard))
-    if hard < wanted:
-        given.trackers = hard - SENDERS - SPARE_FILES
-        tell(f"at most {hard} open files are allowed here (ulimit -Hn): {given.trackers} trackers")
-
-
 def main():
     parser = argparse.ArgumentParser(prog="ops/bench command", allow_abbrev=False)
     parser.add_argument("--trackers", type=number(10, 100_000), default=20_000)
@@ -279,12 +178,12 @@ def main():
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     end_in_time(LIMIT, "fewer --trackers take less")
-    open_files(given)
+    given.trackers = trackers_at_most(given.trackers, SENDERS)
     load, results, whole = os.getloadavg()[0], [], False
     try:
         with Stack() as stack:
             stack.start(given)
-            stack.connect_trackers(given)
+            stack.connect("bench-", given.trackers, 86400)
             whole = measure(stack, given, results)
     except (Failure, Late) as e:
         tell(e)

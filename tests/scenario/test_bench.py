@@ -107,6 +107,20 @@ def test_bench_query_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_
 
 
 @pytest.mark.release_only
+def test_bench_storm_prints_a_line_of_json_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "storm", "--trackers", "20", "--outage", "1", "--interval", "2", "--json"],
+                         capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert list(result) == ["bench", "trackers", "outage_s", "heard_s", "connections_per_tracker", "whole_s", "rss_mib"]
+    assert 0 < result["heard_s"]["p50"] <= result["heard_s"]["p99"] <= result["heard_s"]["last"] < result["whole_s"]
+    assert result["connections_per_tracker"] >= 1 and set(result["rss_mib"]) == {"broker", "ingest"}
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
 def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     folder = tmp_path / "bench"
     bench = subprocess.Popen([BENCH, "api", "--devices", "2000", "--readings", "20000", "--seconds", "15"], start_new_session=True,
@@ -126,7 +140,7 @@ def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     (["ingest", "--variants", "xml-1"], 2, "xml-1: expected some of json-1,cbor-1,json-12,cbor-12,json-144,cbor-144"),
     (["query", "--readings", "1"], 2, "1: expected a whole number from 10000 to 1000000000"),
     ([], 2, "expected a benchmark"),
-    (["everything"], 2, "expected a benchmark (alarm, api, command, ingest, query), got 'everything'"),
+    (["everything"], 2, "expected a benchmark (alarm, api, command, ingest, query, storm), got 'everything'"),
     (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
     (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
     (["command", "--trackers", "5"], 2, "5: expected a whole number from 10 to 100000"),

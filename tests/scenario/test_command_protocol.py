@@ -3,11 +3,13 @@
 the signer signs, and what the tracker takes and answers. Nothing of coldfleet's own codec is used on this side."""
 
 import hashlib
+import json
 import re
 import socket
 import subprocess
 import threading
 import time
+import uuid
 
 import cbor2
 import paho.mqtt.client as mqtt
@@ -233,6 +235,20 @@ def test_tracker_killed_between_counter_and_act_says_failed_and_never_acts(line,
     assert cbor2.loads(line.replies[0])[3] == "failed" and line.acts() == []
     again = cbor2.loads(line.give(message, 1)[0])
     assert again[3] == "failed" and line.acts() == []
+
+
+def test_tracker_killed_between_act_and_outcome_brings_it_to_its_end_when_it_starts(line, key):
+    line.start(pem(key.public_key()), "--die-after-persist")
+    message = sign(key, line.serial, "report-now", 1, {}, 1)
+    line.client.publish(f"cf/v1/{line.serial}/command", message, 1)
+    line.tracker.wait(10 * PATIENCE)
+    # What the flash holds when the power goes a moment later.
+    command = cbor2.loads(cbor2.loads(message)[2])[2].hex()
+    (line.folder / "flash" / f"{line.serial}.acts").write_text(json.dumps({"command_id": str(uuid.UUID(command))}) + "\n")
+    line.start(pem(key.public_key()))
+    wait_for(lambda: line.replies, 10, "the outcome")
+    assert cbor2.loads(line.replies[0])[3] == "succeeded" and len(line.acts()) == 1
+    line.stop()
 
 
 def test_what_the_signer_signs_verifies_in_another_implementation(stack):

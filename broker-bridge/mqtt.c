@@ -362,7 +362,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		connect_start(m);
 		break;
 	case MQTT_CONNECTING:
-		lost(m, "no CONNACK within 15 s");
+		lost(m, "the broker did not accept the connection in time");
 		break;
 	case MQTT_UP:
 		tick(m);
@@ -463,7 +463,7 @@ static void connect_start(struct mqtt *m)
 	m->write_event = check_memory(event_new(m->base, fd, EV_WRITE, on_writable, m));
 	event_add(m->read_event, NULL);
 	event_add(m->write_event, NULL);
-	timer_set(m, CONNECT_TIMEOUT);
+	timer_set(m, m->options.connect_timeout);
 }
 
 /* ---- the interface ---- */
@@ -506,6 +506,8 @@ struct mqtt *mqtt_new(struct event_base *base, const struct mqtt_options *option
 	m->backoff.limit = options->reconnect_limit > 0 ? options->reconnect_limit : 30;
 	if (m->options.keepalive < 5)
 		m->options.keepalive = 30;
+	if (m->options.connect_timeout <= 0)
+		m->options.connect_timeout = CONNECT_TIMEOUT;
 	m->state = MQTT_STOPPED;
 	m->timer = check_memory(evtimer_new(base, on_timer, m));
 	/* A throw-away client finds bad options now instead of at the first connect. */

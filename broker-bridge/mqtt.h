@@ -35,6 +35,7 @@ struct mqtt_options {
 					   * many; 0: 20. Those beyond wait in memory and leave one by one */
 	bool hold_acks;                   /* see above */
 	double reconnect_first, reconnect_limit; /* seconds; 0: 0.5 and 30 */
+	double connect_timeout;                  /* seconds until the broker has accepted; 0: 15 */
 };
 
 struct mqtt_message {

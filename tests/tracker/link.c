@@ -25,11 +25,16 @@ struct mqtt *link_new(const struct link *link, const char *serial, struct event_
 		      struct err *e)
 {
 	char cert[PATH_BYTES], key[PATH_BYTES], ca[PATH_BYTES];
+	/* After an outage all trackers come back at once and the broker serves them all alike: whoever gives up before
+	 * its turn and starts anew makes the wait of all longer. */
 	struct mqtt_options o = {.name = serial,
 				 .host = link->host,
 				 .port = (int)link->port,
 				 .client_id = serial,
-				 .keepalive = (int)link->keepalive};
+				 .keepalive = (int)link->keepalive,
+				 .reconnect_first = 1,
+				 .reconnect_limit = 600,
+				 .connect_timeout = 60};
 
 	if (!link->clear) {
 		if (link->certs == NULL) {

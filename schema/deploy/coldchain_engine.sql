@@ -321,7 +321,9 @@ DECLARE
 BEGIN
 	SELECT array_agg(s.device_id ORDER BY s.device_id) INTO calm FROM telemetry.device_state AS s
 	WHERE s.device_id = ANY (devices) AND s.watch_all
-		AND NOT EXISTS (SELECT FROM coldchain.excursion AS e WHERE e.device_id = s.device_id AND e.state = 'open');
+		-- One that ends with what is judged may turn out to have ended before: by readings that have not come yet.
+		AND NOT EXISTS (SELECT FROM coldchain.excursion AS e WHERE e.device_id = s.device_id
+			AND (e.state = 'open' OR (e.state = 'ended' AND e.ended_at > s.reading_ts)));
 	IF calm IS NULL THEN
 		RETURN;
 	END IF;
@@ -331,7 +333,7 @@ BEGIN
 	WHERE s.device_id = ANY (calm) AND NOT EXISTS (SELECT FROM coldchain.due AS d WHERE d.device_id = s.device_id);
 END
 $$;
-COMMENT ON FUNCTION coldchain.settle(int[]) IS 'Of these devices those without an open excursion need no evaluation of readings within their limits.';
+COMMENT ON FUNCTION coldchain.settle(int[]) IS 'Of these devices those without an excursion that goes on as far as readings reach need no evaluation of readings within their limits.';
 
 CREATE FUNCTION coldchain.evaluate_claimed(devices int[], sinces timestamptz[]) RETURNS void
 LANGUAGE plpgsql

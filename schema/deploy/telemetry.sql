@@ -377,7 +377,7 @@ COMMENT ON COLUMN telemetry.device_state.watch_high IS 'A temperature of this or
 COMMENT ON COLUMN telemetry.device_state.watch_from IS 'From when on its readings are judged, in measurement time.';
 COMMENT ON COLUMN telemetry.device_state.watch_to IS 'Until when, in measurement time.';
 COMMENT ON COLUMN telemetry.device_state.watch_all IS
-	'True: any reading is to be evaluated, for an excursion is open or an evaluation is due.';
+	'True: any reading is to be evaluated, for an excursion goes on, as far as readings reach, or an evaluation is due.';
 COMMENT ON COLUMN telemetry.device_state.rollup_from IS
 	'The oldest of its readings that analytics.refresh() has not seen, in measurement time; NULL: it has seen all.';
 

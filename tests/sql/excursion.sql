@@ -2,7 +2,7 @@
 -- Excursions, exposures, figures and their alarms by example; excursion_property.py compares any order with a naive reference.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(54);
+SELECT plan(57);
 
 SELECT coldchain.put_profile('t-excursion', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8, "effective_from": "2026-01-01", "bands": [
 	{"code": "hot", "lower_c": 8, "counting": "single", "allowed_s": 1800},
@@ -82,6 +82,15 @@ SELECT is(pg_temp.changes(:a), 'found alarm ended', 'test_each_thing_that_was_sa
 SELECT pg_temp.say(:a, '{90,100,110,120}', '{9,9,9,5}');
 SELECT results_eq(format('SELECT pg_temp.stays(%s)', :a), ARRAY['ended 30 60 70 60 40 0', 'ended 90 110 120 120 30 0'],
 	'test_a_single_count_begins_anew_and_reaches_its_limit_when_the_duration_is_over');
+
+-- Judged to an end that readings have not reached
+
+SELECT pg_temp.watch('j', 'J', :product, :version, '[2026-09-01 00:00Z,2026-09-01 02:00Z)') AS j \gset
+SELECT pg_temp.say(:j, '{0,10}', '{5,9}');
+SELECT results_eq(format('SELECT pg_temp.stays(%s)', :j), ARRAY['ended 10 10 120 - 10 100'], 'test_a_stay_ends_at_the_latest_with_what_is_judged');
+SELECT pg_temp.say(:j, '{20}', '{5}');
+SELECT results_eq(format('SELECT pg_temp.stays(%s)', :j), ARRAY['ended 10 10 20 - 10 0'], 'test_and_when_readings_show_it_it_ended_earlier');
+SELECT is(pg_temp.say(:j, '{30}', '{5}'), 0, 'test_after_which_readings_within_the_limits_are_not_evaluated');
 
 -- Late readings
 

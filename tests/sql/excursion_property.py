@@ -340,9 +340,14 @@ def play(uri, db, rng, profiles, count, counts):
         " where (r.state, r.started_at, r.ended_at, r.alarm_at) is distinct from (e.state, e.started_at, e.ended_at, e.alarm_at)"
         " or (e.state = 'ended' and (r.out_s, r.last_at) is distinct from (e.out_s, e.last_at))").fetchall()
     assert not wrong, f"the last revision says something else: {wrong[:5]}"
-    left = db.execute("select device_id from telemetry.device_state as s where watch_all is distinct from"
-                      " nullif(watch_low is not null and exists (select from coldchain.excursion as e where e.device_id = s.device_id and e.state = 'open'), false)").fetchall()
-    assert not left, f"flags of devices {left[:5]} do not say whether an excursion is open"
+    # One that ends with what is judged is watched until a reading is as late; nobody looks when that comes after the end.
+    left = db.execute("select s.device_id from telemetry.device_state as s cross join lateral (select coalesce(bool_or(e.state = 'open'), false) as open,"
+                      " coalesce(bool_or(e.ended_at > s.reading_ts), false) as beyond, coalesce(bool_or(e.ended_at = upper(a.judged)), false) as to_end"
+                      " from coldchain.excursion as e join coldchain.assignment as a using (assignment_id)"
+                      " where e.device_id = s.device_id and e.state in ('open', 'ended')) as x"
+                      " where watch_all is distinct from true and watch_low is not null and (open or beyond)"
+                      " or watch_all and (watch_low is null or not (open or to_end))").fetchall()
+    assert not left, f"flags of devices {left[:5]} do not say whether an excursion goes on"
     db.commit()
     return found
 

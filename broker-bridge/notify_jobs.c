@@ -27,15 +27,26 @@ struct job {
 	double factor;           /* of `every` */
 };
 
-static const struct job table[] = {
+static const struct job excursions[] = {
 	{&stmt_notify_evaluate, offsetof(struct notify_config, evaluate_every), M_EVALUATED, 200, false, 1},
+};
+static const struct job rest[] = {
 	{&stmt_notify_rollup, offsetof(struct notify_config, rollup_every), M_ROLLED_UP, 200, false, 1},
 	{&stmt_notify_watch, offsetof(struct notify_config, look_every), M_WATCHED, MOST, false, 1},
 	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, MOST, false, 1},
 	{&stmt_notify_silence, offsetof(struct notify_config, silence_every), M_SILENCES, MOST, false, 1},
 	{&stmt_notify_forget, offsetof(struct notify_config, look_every), M_FORGOTTEN, MOST, true, 600},
 };
-#define JOBS (sizeof(table) / sizeof(table[0]))
+#define MOST_JOBS (sizeof(rest) / sizeof(rest[0]))
+
+static const struct set {
+	const char *name;
+	const struct job *table;
+	size_t count;
+} sets[JOBS_SETS] = {
+	[JOBS_EXCURSIONS] = {"excursions-db", excursions, sizeof(excursions) / sizeof(excursions[0])},
+	[JOBS_REST] = {"jobs-db", rest, MOST_JOBS},
+};
 
 struct jobs {
 	const struct notify_config *config;
@@ -44,8 +55,11 @@ struct jobs {
 	void *arg;
 	struct db *db;
 	struct event *timer;
-	double due[JOBS]; /* monotonic seconds */
-	size_t running;   /* JOBS: none */
+	const struct job *table;
+	const struct statement *statements[MOST_JOBS];
+	size_t count;
+	double due[MOST_JOBS]; /* monotonic seconds */
+	size_t running;        /* count: none */
 	int32_t did;
 	double began;
 	bool stopping;
@@ -54,7 +68,7 @@ struct jobs {
 static void set_timer(struct jobs *j)
 {
 	double first = j->due[0];
-	for (size_t i = 1; i < JOBS; i++)
+	for (size_t i = 1; i < j->count; i++)
 		first = j->due[i] < first ? j->due[i] : first;
 	double wait = first - clock_seconds();
 	struct timeval tv = clock_timeval(wait > 0 ? wait : 0);
@@ -73,7 +87,7 @@ static void on_row(struct db *db, const PGresult *res, void *arg)
 static void on_end(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
 	struct jobs *j = arg;
-	const struct job *job = &table[j->running];
+	const struct job *job = &j->table[j->running];
 	double now = clock_seconds(), every;
 	(void)db, (void)sqlstate;
 	every = *(const double *)(const void *)((const char *)j->config + job->every) * job->factor;
@@ -84,7 +98,7 @@ static void on_end(struct db *db, bool ok, const char *sqlstate, const struct er
 	else
 		metric_add(j->metrics, job->done, j->did);
 	j->due[j->running] = now + (!ok ? (every > AGAIN ? every : AGAIN) : j->did > 0 ? 0 : every);
-	j->running = JOBS;
+	j->running = j->count;
 	set_timer(j);
 }
 
@@ -92,15 +106,16 @@ static void run(struct jobs *j, size_t i)
 {
 	char days[24], most[24];
 	snprintf(days, sizeof(days), "%d", (int)(j->config->keep / 86400));
-	snprintf(most, sizeof(most), "%d", table[i].most);
+	snprintf(most, sizeof(most), "%d", j->table[i].most);
 	const char *const with_days[] = {days, most}, *const without[] = {most};
-	const struct db_params params = {
-		.count = table[i].days ? 2 : 1, .values = table[i].days ? with_days : without, .binary_result = true};
+	const struct db_params params = {.count = j->table[i].days ? 2 : 1,
+					 .values = j->table[i].days ? with_days : without,
+					 .binary_result = true};
 	j->running = i;
 	j->did = 0;
 	j->began = clock_seconds();
-	if (!db_query(j->db, table[i].statement, &params, on_row, j) || !db_commit(j->db, on_end, j))
-		j->running = JOBS; /* DB_UP sets the timer again */
+	if (!db_query(j->db, j->table[i].statement, &params, on_row, j) || !db_commit(j->db, on_end, j))
+		j->running = j->count; /* DB_UP sets the timer again */
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -108,9 +123,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct jobs *j = arg;
 	size_t next = 0;
 	(void)fd, (void)what;
-	for (size_t i = 1; i < JOBS; i++)
+	for (size_t i = 1; i < j->count; i++)
 		next = j->due[i] < j->due[next] ? i : next;
-	if (j->running == JOBS && db_up(j->db) && !j->stopping)
+	if (j->running == j->count && db_up(j->db) && !j->stopping)
 		run(j, next);
 }
 
@@ -124,21 +139,26 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 		j->cb(event == DB_UP ? JOBS_ONLINE : JOBS_OFFLINE, j->arg);
 }
 
-struct jobs *jobs_new(struct event_base *base, const struct notify_config *config, struct metrics *metrics, jobs_cb *cb,
-		      void *arg)
+struct jobs *jobs_new(struct event_base *base, enum jobs_set set, const struct notify_config *config,
+		      struct metrics *metrics, jobs_cb *cb, void *arg)
 {
-	static const struct statement *statements[JOBS];
 	struct jobs *j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		abort();
-	*j = (struct jobs){.config = config, .metrics = metrics, .cb = cb, .arg = arg, .running = JOBS};
-	for (size_t i = 0; i < JOBS; i++)
-		statements[i] = table[i].statement;
+	*j = (struct jobs){.config = config,
+			   .metrics = metrics,
+			   .cb = cb,
+			   .arg = arg,
+			   .table = sets[set].table,
+			   .count = sets[set].count,
+			   .running = sets[set].count};
+	for (size_t i = 0; i < j->count; i++)
+		j->statements[i] = j->table[i].statement;
 	const struct db_options options = {
-		.name = "jobs-db",
+		.name = sets[set].name,
 		.conninfo = config->database,
-		.statements = statements,
-		.statement_count = JOBS,
+		.statements = j->statements,
+		.statement_count = j->count,
 		.reply_timeout = 300,
 		.connect_timeout = 10,
 	};

@@ -17,9 +17,12 @@ struct jobs;
 enum jobs_event { JOBS_ONLINE, JOBS_OFFLINE };
 typedef void jobs_cb(enum jobs_event event, void *arg);
 
-/* With a connection of its own: what is long here must not hold up what is to be told. */
-struct jobs *jobs_new(struct event_base *base, const struct notify_config *config, struct metrics *metrics, jobs_cb *cb,
-		      void *arg);
+/* Excursions are found within a second, whatever else there is to do: that has a connection of its own, as has the rest
+ * of the jobs, for what is long here must not hold up what is to be told either. */
+enum jobs_set { JOBS_EXCURSIONS, JOBS_REST, JOBS_SETS };
+
+struct jobs *jobs_new(struct event_base *base, enum jobs_set set, const struct notify_config *config,
+		      struct metrics *metrics, jobs_cb *cb, void *arg);
 void jobs_free(struct jobs **j);
 
 void jobs_start(struct jobs *j);

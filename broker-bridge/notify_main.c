@@ -23,15 +23,26 @@ static const char object[] = "coldfleet-notify";
 static const struct statement *const statements[] = {&stmt_notify_deal, &stmt_notify_take, &stmt_notify_done,
 						     &stmt_notify_publish, &stmt_notify_published};
 
+static const char *const set_parts[JOBS_SETS] = {
+	[JOBS_EXCURSIONS] = "the database, for excursions",
+	[JOBS_REST] = "the database, for jobs",
+};
+
+struct set {
+	struct notify *notify;
+	struct jobs *jobs;
+	size_t part;
+};
+
 struct notify {
 	struct notify_config config;
 	struct service *service;
 	struct db *db;
-	struct jobs *jobs;
+	struct set sets[JOBS_SETS];
 	struct webhooks *webhooks;
 	struct topics *topics; /* NULL: nothing is published on MQTT */
 	struct event *tick;
-	size_t part_database, part_jobs, part_broker;
+	size_t part_database, part_broker;
 	size_t running; /* ways out that have not stopped */
 };
 
@@ -63,8 +74,8 @@ static void on_db(struct db *db, enum db_event event, const char *text, void *ar
 
 static void on_jobs(enum jobs_event event, void *arg)
 {
-	struct notify *n = arg;
-	service_part_up(n->service, n->part_jobs, event == JOBS_ONLINE);
+	struct set *set = arg;
+	service_part_up(set->notify->service, set->part, event == JOBS_ONLINE);
 }
 
 static void one_stopped(struct notify *n)
@@ -91,7 +102,8 @@ static void on_stop(void *arg)
 {
 	struct notify *n = arg;
 	event_del(n->tick);
-	jobs_stop(n->jobs);
+	for (size_t i = 0; i < JOBS_SETS; i++)
+		jobs_stop(n->sets[i].jobs);
 	webhooks_stop(n->webhooks);
 	if (n->topics != NULL)
 		topics_stop(n->topics);
@@ -113,10 +125,12 @@ static bool notify_init(struct notify *n, struct err *e)
 	if (!notify_config_check(&n->config, e))
 		return false;
 	n->part_database = service_part(n->service, "the database");
-	n->part_jobs = service_part(n->service, "the database, for jobs");
 	n->db = db_new(base, &options, on_db, n);
 	n->tick = evtimer_new(base, on_tick, n);
-	n->jobs = jobs_new(base, &n->config, metrics, on_jobs, n);
+	for (size_t i = 0; i < JOBS_SETS; i++) {
+		n->sets[i] = (struct set){.notify = n, .part = service_part(n->service, set_parts[i])};
+		n->sets[i].jobs = jobs_new(base, i, &n->config, metrics, on_jobs, &n->sets[i]);
+	}
 	n->webhooks = webhooks_new(base, n->db, &n->config, metrics, on_webhooks_stopped, n);
 	n->running = 1;
 	if (n->config.mqtt_on) {
@@ -129,7 +143,8 @@ static bool notify_init(struct notify *n, struct err *e)
 	}
 	service_on_stop(n->service, on_stop, n);
 	db_start(n->db);
-	jobs_start(n->jobs);
+	for (size_t i = 0; i < JOBS_SETS; i++)
+		jobs_start(n->sets[i].jobs);
 	on_tick(-1, 0, n);
 	return true;
 }
@@ -139,7 +154,8 @@ static void notify_fini(struct notify *n)
 	topics_free(&n->topics);
 	db_free(&n->db);
 	webhooks_free(&n->webhooks);
-	jobs_free(&n->jobs);
+	for (size_t i = 0; i < JOBS_SETS; i++)
+		jobs_free(&n->sets[i].jobs);
 	if (n->tick != NULL)
 		event_free(n->tick);
 	mqtt_config_forget(&n->config.mqtt);

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What ops/bench alarm asks: every device watches a lot of which a moment above 8 degrees is an alarm, ten devices a lot and shipment, and
--- was heard just now. Sets, not rows; triggers are off, so nobody is to be evaluated at first.
+-- was heard just now, with a full battery. Sets, not rows; triggers are off, so nobody is to be evaluated at first.
 \set QUIET on
 \set ON_ERROR_STOP on
 SELECT coldchain.put_profile('bench', '{"source": "bench", "storage_lower_c": 2, "storage_upper_c": 8, "effective_from": "2020-01-01",
@@ -18,6 +18,6 @@ SELECT s.shipment_id, l.lot_id FROM coldchain.shipment AS s JOIN coldchain.lot A
 INSERT INTO coldchain.assignment (device_id, shipment_id, lot_id, profile_version_id, during, sample_interval_s, judged)
 SELECT w.device_id, s.shipment_id, l.lot_id, :version, tstzrange(s.started_at, NULL), 60, tstzrange(s.started_at, NULL)
 FROM watching AS w JOIN coldchain.shipment AS s ON s.reference = 'bench-' || w.n JOIN coldchain.shipment_lot AS l USING (shipment_id);
-UPDATE telemetry.device_state SET received_at = now(), watch_low = 2, watch_high = 8, watch_from = now() - interval '1 hour', watch_to = 'infinity';
+UPDATE telemetry.device_state SET received_at = now(), battery_pct = 80, watch_low = 2, watch_high = 8, watch_from = now() - interval '1 hour', watch_to = 'infinity';
 RESET session_replication_role;
 VACUUM (ANALYZE) telemetry.device_state, coldchain.assignment, coldchain.shipment, coldchain.lot, coldchain.shipment_lot;

@@ -95,8 +95,7 @@ static void on_fetched(const struct web_answer *a, void *arg)
 
 static void fetch(struct oidc *o)
 {
-	const struct web_request request = {
-		.url = o->options.jwks, .url_len = strlen(o->options.jwks), .timeout = FETCH_SECONDS, .most = JWKS_MAX};
+	const struct web_request request = {.url = o->options.jwks, .timeout = FETCH_SECONDS, .most = JWKS_MAX};
 	if (web_count(o->web) == 0)
 		web_send(o->web, &request);
 }

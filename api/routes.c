@@ -236,6 +236,9 @@ static const struct param operation_rows_params[] = {
 #define WEBHOOK_URL                                                                                                    \
 	"where it is told; https, at an address of the public Internet unless the configuration allows others"
 #define WEBHOOK_KINDS "of which kinds of alarms; null or absent: of all"
+#define WEBHOOK_CREDENTIALS                                                                                            \
+	"what it is sent as Authorization, such as Bearer and a key that it gave out; never shown, and gone when "     \
+	"the url is edited without it"
 #define WEBHOOK_ID                                                                                                     \
 	{                                                                                                              \
 		.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT32_MAX,                         \
@@ -286,13 +289,30 @@ static const struct param delivery_params[] = {
 static const struct field webhook_create_fields[] = {
 	{.name = "description", .type = FIELD_TEXT, .required = true, .min = 1, .max = 128, .help = "what it is for"},
 	{.name = "url", .type = FIELD_TEXT, .required = true, .min = 10, .max = 2000, .help = WEBHOOK_URL},
+	{.name = "format",
+	 .type = FIELD_WORD,
+	 .words = "cloudevents,cce",
+	 .help = "cloudevents, unless said: alarms as they happen; cce: what devices measured, as transfers of "
+		 "cce-interop"},
 	{.name = "kinds", .type = FIELD_TEXTS, .nullable = true, .max = 32, .help = WEBHOOK_KINDS},
+	{.name = "credentials",
+	 .type = FIELD_TEXT,
+	 .nullable = true,
+	 .min = 1,
+	 .max = 1000,
+	 .help = WEBHOOK_CREDENTIALS},
 	REASON,
 };
 static const struct field webhook_patch_fields[] = {
 	{.name = "description", .type = FIELD_TEXT, .min = 1, .max = 128, .help = "what it is for"},
 	{.name = "url", .type = FIELD_TEXT, .min = 10, .max = 2000, .help = WEBHOOK_URL},
 	{.name = "kinds", .type = FIELD_TEXTS, .nullable = true, .max = 32, .help = WEBHOOK_KINDS},
+	{.name = "credentials",
+	 .type = FIELD_TEXT,
+	 .nullable = true,
+	 .min = 1,
+	 .max = 1000,
+	 .help = WEBHOOK_CREDENTIALS},
 	{.name = "enabled", .type = FIELD_BOOL, .help = "false: nothing is sent until it is true again"},
 	REASON,
 };

@@ -35,8 +35,12 @@ const struct config_item notify_config_items[] = {
 	    "how often to look for devices whose temperatures by hour and day are to be computed"),
 	ROW(silence_every, CONFIG_SECONDS, "60s", 0.1, 3600, true,
 	    "how often to look for devices that should have been heard"),
+	ROW(push_every, CONFIG_SECONDS, "5m", 0.1, 900, true,
+	    "how often what devices have measured is made into transfers for webhooks of format cce, whose receivers "
+	    "want "
+	    "alarms within 15 minutes"),
 	ROW(keep, CONFIG_SECONDS, "30d", 86400, 315360000, true,
-	    "how long notices and what became of them are kept; alarms stay"),
+	    "how long notices, transfers and what became of them are kept; alarms and readings stay"),
 	{"notify.mqtt", CONFIG_BOOL, offsetof(struct notify_config, mqtt_on), "yes", 0, 0, false, false,
 	 "no: alarms are not published on MQTT"},
 	MQTT("mqtt_host", host, CONFIG_TEXT, "/run/mosquitto/coldfleet.sock", 0, 0,

@@ -24,6 +24,7 @@ struct notify_config {
 	double evaluate_every;
 	double rollup_every;
 	double silence_every;
+	double push_every;
 	double keep; /* seconds */
 	struct mqtt_config mqtt;
 	struct networks allowed; /* no row of its own: notify_config_check() parses it */

@@ -29,5 +29,7 @@ const struct metric_def notify_metric_defs[NOTIFY_METRICS] = {
 			"Looks for silent devices after which there was more to look at", NULL},
 	[M_ESCALATED] = {"coldfleet_notify_escalated_total", METRIC_COUNTER,
 			 "Alarms that escalated, or were told of late because they lasted", NULL},
+	[M_PUSHED] = {"coldfleet_notify_pushed_total", METRIC_COUNTER,
+		      "Devices whose new readings were made into transfers", NULL},
 	[M_FORGOTTEN] = {"coldfleet_notify_forgotten_total", METRIC_COUNTER, "Old notices deleted", NULL},
 };

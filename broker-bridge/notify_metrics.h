@@ -24,6 +24,7 @@ enum notify_metric {
 	M_WATCHED,
 	M_SILENCES,
 	M_ESCALATED,
+	M_PUSHED,
 	M_FORGOTTEN,
 	NOTIFY_METRICS
 };

@@ -45,8 +45,7 @@ static void on_answer(const struct web_answer *a, void *arg)
 {
 	struct webhooks *w = arg;
 	struct result *r = &w->results[w->result_count++];
-	*r = (struct result){.number = a->number, .status = a->status, .wait = a->wait};
-	r->final = a->refused || a->status == 410; /* gone, for good (RFC 9110) */
+	*r = (struct result){.number = a->number, .status = a->status, .wait = a->wait, .final = a->refused};
 	memcpy(r->why, a->why, sizeof(r->why));
 	if (r->status != 0 && (r->status < 200 || r->status > 299))
 		snprintf(r->why, sizeof(r->why), "the answer is %ld, expected 2xx", r->status);
@@ -72,6 +71,14 @@ static void on_dealt(struct db *db, const PGresult *res, void *arg)
 	w->wanted |= dealt == DEAL;
 }
 
+static void nothing_to_send(struct webhooks *w, int64_t number)
+{
+	struct result *r = &w->results[w->result_count++];
+	*r = (struct result){.number = number, .final = true};
+	snprintf(r->why, sizeof(r->why), "what it was to tell of is no longer kept");
+	log_info(object, "not delivered delivery=%lld: %s", (long long)r->number, r->why);
+}
+
 /* Sent before the commit is known: a delivery that was taken for nothing is sent once more than it is counted. */
 static void on_taken(struct db *db, const PGresult *res, void *arg)
 {
@@ -83,15 +90,19 @@ static void on_taken(struct db *db, const PGresult *res, void *arg)
 		const struct post post = {
 			.number = pg_read_int8(PQgetvalue(res, i, 0)),
 			.url = PQgetvalue(res, i, 1),
-			.url_len = (size_t)PQgetlength(res, i, 1),
 			.secret = (const uint8_t *)PQgetvalue(res, i, 2),
 			.secret_len = (size_t)PQgetlength(res, i, 2),
-			.id = PQgetvalue(res, i, 3),
-			.id_len = (size_t)PQgetlength(res, i, 3),
-			.body = PQgetvalue(res, i, 4),
-			.body_len = (size_t)PQgetlength(res, i, 4),
+			.credentials = PQgetisnull(res, i, 3) ? NULL : PQgetvalue(res, i, 3),
+			.is_transfer = strcmp(PQgetvalue(res, i, 4), "cce") == 0,
+			.id = PQgetvalue(res, i, 5),
+			.body = PQgetvalue(res, i, 6),
+			.body_len = (size_t)PQgetlength(res, i, 6),
 			.timeout = w->config->timeout,
 		};
+		if (PQgetisnull(res, i, 6)) {
+			nothing_to_send(w, post.number);
+			continue;
+		}
 		post_send(w->web, &post);
 		metric_add(w->metrics, M_SENT, 1);
 	}

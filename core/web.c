@@ -32,7 +32,6 @@ struct one {
 	CURL *easy;
 	struct curl_slist *headers;
 	int64_t number;
-	char *body;
 	struct evbuffer *got; /* NULL: not wanted */
 	size_t most, head, unwanted;
 	double began;
@@ -53,7 +52,6 @@ static void one_free(struct one *o)
 	w->count--;
 	if (o->got != NULL)
 		evbuffer_free(o->got);
-	free(o->body);
 	free(o);
 }
 
@@ -236,19 +234,9 @@ static void set_bounds(struct one *o, const struct web_request *r)
 	curl_easy_setopt(o->easy, CURLOPT_OPENSOCKETDATA, o);
 }
 
-static void *copy(const char *text, size_t len)
-{
-	char *out = calloc(1, len + 1);
-	if (out == NULL)
-		abort();
-	return memcpy(out, text, len);
-}
-
 static void set_request(struct one *o, const struct web_request *r)
 {
-	char *url = copy(r->url, r->url_len);
-	curl_easy_setopt(o->easy, CURLOPT_URL, url);
-	free(url);
+	curl_easy_setopt(o->easy, CURLOPT_URL, r->url);
 	for (size_t i = 0; i < r->header_count; i++) {
 		struct curl_slist *more = curl_slist_append(o->headers, r->headers[i]);
 		if (more == NULL)
@@ -258,9 +246,8 @@ static void set_request(struct one *o, const struct web_request *r)
 	curl_easy_setopt(o->easy, CURLOPT_HTTPHEADER, o->headers);
 	if (r->body == NULL)
 		return;
-	o->body = copy(r->body, r->body_len);
-	curl_easy_setopt(o->easy, CURLOPT_POSTFIELDS, o->body);
 	curl_easy_setopt(o->easy, CURLOPT_POSTFIELDSIZE, (long)r->body_len);
+	curl_easy_setopt(o->easy, CURLOPT_COPYPOSTFIELDS, r->body);
 }
 
 void web_send(struct web *w, const struct web_request *r)

@@ -25,7 +25,6 @@ struct web_options {
 struct web_request {
 	int64_t number; /* what web_done calls it */
 	const char *url;
-	size_t url_len;
 	const char *const *headers; /* "Name: value", as many as `header_count` */
 	size_t header_count;
 	const char *body; /* of a POST; NULL: it is a GET */

@@ -67,7 +67,8 @@ CREATE FUNCTION api.json_webhook(id int) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT concat('{"id":', w.webhook_id, ',"description":', to_json(w.name), ',"url":', to_json(w.url), ',"kinds":', coalesce(to_json(w.kinds)::text, 'null'),
+	SELECT concat('{"id":', w.webhook_id, ',"description":', to_json(w.name), ',"format":', to_json(w.format), ',"url":', to_json(w.url),
+		',"has_credentials":', to_json(w.has_credentials), ',"kinds":', coalesce(to_json(w.kinds)::text, 'null'),
 		',"groups":', coalesce(to_json(w.groups)::text, 'null'), ',"enabled":', to_json(w.enabled), ',"failures":', w.failures,
 		',"created_at":', api.json_time(w.created_at), ',"created_by":', to_json(w.created_by), '}')
 	FROM coldchain.webhook AS w WHERE w.webhook_id = id
@@ -121,6 +122,11 @@ END
 $$;
 COMMENT ON FUNCTION api.webhook_get(int) IS 'GET /v1/webhooks/{id}. Unknown: CF404.';
 
+CREATE FUNCTION api.webhook_wrong() RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN 'url: expected https:// and a host, without user and fragment; kinds: at least one, and none of format cce; credentials: printable ASCII';
+COMMENT ON FUNCTION api.webhook_wrong() IS 'What a webhook is expected to be, for whoever asked for another.';
+
 CREATE FUNCTION api.webhook_create(body jsonb) RETURNS api.answer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -131,12 +137,12 @@ BEGIN
 	PERFORM api.because(body ->> 'reason');
 	SELECT * INTO made FROM coldchain.webhook_make(body ->> 'description', body ->> 'url',
 		CASE WHEN jsonb_typeof(body -> 'kinds') = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(body -> 'kinds')) END,
-		CASE WHEN NOT fleet.scope_all() THEN fleet.scope_groups() END);
+		CASE WHEN NOT fleet.scope_all() THEN fleet.scope_groups() END, coalesce(body ->> 'format', 'cloudevents'), body ->> 'credentials');
 	RETURN (201, concat('{"secret":', to_json(made.secret), ',', substr(api.json_webhook(made.webhook_id), 2)), api.webhook_find(made.webhook_id),
 		'/v1/webhooks/' || made.webhook_id)::api.answer;
 EXCEPTION
 	WHEN check_violation THEN
-		RAISE EXCEPTION 'url: expected https:// and a host, without user and fragment; kinds: at least one' USING ERRCODE = 'CF422';
+		RAISE EXCEPTION '%', api.webhook_wrong() USING ERRCODE = 'CF422';
 	WHEN invalid_parameter_value THEN
 		RAISE EXCEPTION '%', sqlerrm USING ERRCODE = 'CF422';
 END
@@ -165,13 +171,19 @@ BEGIN
 		RAISE EXCEPTION 'kinds: expected some of %', (SELECT string_agg(k.kind, ', ' ORDER BY k.kind) FROM coldchain.alarm_kind AS k)
 			USING ERRCODE = 'CF422';
 	END IF;
+	-- Nobody learns the credentials by having them sent elsewhere.
+	UPDATE coldchain.webhook AS w SET credentials = body ->> 'credentials'
+	WHERE w.webhook_id = id AND (body ? 'credentials' OR body ->> 'url' <> w.url);
 	UPDATE coldchain.webhook AS w SET name = coalesce(body ->> 'description', w.name), url = coalesce(body ->> 'url', w.url),
 		kinds = CASE WHEN body ? 'kinds' THEN its_kinds ELSE w.kinds END, enabled = coalesce((body ->> 'enabled')::boolean, w.enabled),
 		retry_at = '-infinity', revision = pg_current_xact_id()
 	WHERE w.webhook_id = id;
+	IF body ? 'credentials' THEN
+		PERFORM audit.record('rotated', 'webhook', id::text, NULL, NULL, NULL);
+	END IF;
 	RETURN (200, api.json_webhook(id), api.webhook_find(id), NULL)::api.answer;
 EXCEPTION WHEN check_violation THEN
-	RAISE EXCEPTION 'url: expected https:// and a host, without user and fragment; kinds: at least one' USING ERRCODE = 'CF422';
+	RAISE EXCEPTION '%', api.webhook_wrong() USING ERRCODE = 'CF422';
 END
 $$;
 COMMENT ON FUNCTION api.webhook_patch(int, jsonb, text) IS
@@ -205,12 +217,14 @@ BEGIN
 	INTO items, shown, last_id
 	FROM (
 		SELECT row_number() OVER (ORDER BY d.delivery_id DESC) AS n, d.delivery_id AS key, concat('{"id":', d.delivery_id,
-			',"event":', to_json(o.id), ',"type":', to_json('coldfleet.' || o.type), ',"alarm":', o.alarm_id, ',"device":', to_json(o.body ->> 'device'),
+			',"event":', to_json(coalesce(o.id, d.transfer_id)), ',"type":', to_json(coalesce('coldfleet.' || o.type, 'cce.transfer')),
+			',"alarm":', coalesce(o.alarm_id::text, 'null'), ',"device":', to_json(v.serial), ',"from":', coalesce(api.json_time(d.from_ts), 'null'),
+			',"to":', coalesce(api.json_time(d.to_ts), 'null'),
 			',"state":', to_json(d.state), ',"attempts":', d.attempts, ',"created_at":', api.json_time(d.created_at),
 			',"next_at":', CASE WHEN d.state = 'waiting' THEN api.json_time(d.next_at) ELSE 'null' END,
 			',"ended_at":', coalesce(api.json_time(d.ended_at), 'null'), ',"last_status":', coalesce(d.last_status::text, 'null'),
 			',"last_error":', api.json_or_null(d.last_error), '}') AS item
-		FROM coldchain.delivery AS d JOIN coldchain.notice AS o USING (notice_id)
+		FROM coldchain.delivery AS d LEFT JOIN coldchain.notice AS o USING (notice_id) JOIN fleet.device AS v ON v.device_id = d.device_id
 		WHERE d.webhook_id = deliveries.id AND d.delivery_id < before_id AND (its_state IS NULL OR d.state = its_state)
 		ORDER BY d.delivery_id DESC LIMIT max_rows + 1) AS found;
 	RETURN concat('{"items":[', items, '],"next":',
@@ -218,7 +232,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION api.deliveries(int, int, text, text) IS
-	'GET /v1/webhooks/{id}/deliveries: a page of what has become of notices, the latest first; dead ones are the dead letters. Unknown: CF404.';
+	'GET /v1/webhooks/{id}/deliveries: a page of what has become of notices and transfers, the latest first; dead ones are the dead letters. Unknown: CF404.';
 
 CREATE FUNCTION api.delivery_replay(id bigint) RETURNS api.answer
 LANGUAGE plpgsql SECURITY DEFINER
@@ -238,7 +252,7 @@ COMMENT ON FUNCTION api.delivery_replay(bigint) IS
 	'POST /v1/deliveries/{id}:replay: sends it once more, for another day. One that waits: CF409; unknown: CF404.';
 
 REVOKE ALL ON FUNCTION api.alarms(int, text, text, text, text, int), api.alarm_acknowledge(bigint, jsonb), api.json_webhook(int),
-	api.webhook_find(int), api.webhooks(int, text), api.webhook_get(int), api.webhook_create(jsonb), api.without_webhook_secret(text),
+	api.webhook_find(int), api.webhook_wrong(), api.webhooks(int, text), api.webhook_get(int), api.webhook_create(jsonb), api.without_webhook_secret(text),
 	api.webhook_patch(int, jsonb, text), api.webhook_delete(int, text), api.deliveries(int, int, text, text), api.delivery_replay(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION api.alarms(int, text, text, text, text, int), api.alarm_acknowledge(bigint, jsonb), api.webhooks(int, text),
 	api.webhook_get(int), api.webhook_create(jsonb), api.without_webhook_secret(text), api.webhook_patch(int, jsonb, text),

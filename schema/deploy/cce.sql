@@ -59,9 +59,7 @@ CREATE TRIGGER unchangeable BEFORE UPDATE OR DELETE OR TRUNCATE ON coldchain.cce
 GRANT SELECT, INSERT ON coldchain.cce_report, coldchain.cce_record TO coldfleet_api_definer;
 GRANT SELECT ON coldchain.cce_report, coldchain.cce_record TO coldfleet_analyst;
 
-SET LOCAL ROLE coldfleet_api_definer;
-
-CREATE FUNCTION api.cce_time(said text) RETURNS timestamptz
+CREATE FUNCTION coldchain.cce_time(said text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -75,14 +73,90 @@ EXCEPTION WHEN data_exception THEN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION api.cce_time(text) IS 'The moment that an ABST says, YYYYMMDDThhmmssZ; NULL: it says none.';
+COMMENT ON FUNCTION coldchain.cce_time(text) IS 'The moment that an ABST says, YYYYMMDDThhmmssZ; NULL: it says none.';
 
-CREATE FUNCTION api.cce_abst(at timestamptz) RETURNS text
+CREATE FUNCTION coldchain.cce_abst(at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 AS $$
 	SELECT to_char(at AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS') || rtrim(rtrim(to_char(at AT TIME ZONE 'UTC', '.US'), '0'), '.') || 'Z'
 $$;
-COMMENT ON FUNCTION api.cce_abst(timestamptz) IS 'A moment as ABST.';
+COMMENT ON FUNCTION coldchain.cce_abst(timestamptz) IS 'A moment as ABST.';
+
+CREATE FUNCTION coldchain.cce_alarms(device int, at timestamptz) RETURNS text
+LANGUAGE sql STABLE
+AS $$
+	SELECT string_agg(word, ' ' ORDER BY word) FROM (
+		SELECT CASE WHEN b.lower_c IS NOT NULL THEN 'HEAT' ELSE 'FRZE' END AS word
+		FROM coldchain.excursion AS e JOIN coldchain.band AS b USING (band_id)
+		WHERE e.device_id = device AND e.state IN ('open', 'ended') AND e.alarm_at <= at AND coalesce(e.ended_at, 'infinity') > at
+		UNION SELECT CASE a.kind WHEN 'door' THEN 'DOOR' ELSE 'POWR' END FROM coldchain.alarm AS a
+		WHERE a.device_id = device AND a.kind IN ('door', 'power') AND a.raised_at <= at AND coalesce(a.cleared_at, 'infinity') > at) AS w
+$$;
+COMMENT ON FUNCTION coldchain.cce_alarms(int, timestamptz) IS 'ALRM of a device at a moment: HEAT FRZE DOOR POWR as far as there are; NULL: none.';
+
+CREATE FUNCTION coldchain.cce_of_tracker(device int, from_ts timestamptz, to_ts timestamptz, most int) RETURNS jsonb
+LANGUAGE sql STABLE
+AS $$
+	SELECT jsonb_build_array(jsonb_build_object('AMID', d.serial, 'CID', NULL, 'DLST', jsonb_build_object('TVC', jsonb_build_object(
+			'SID', d.serial || '/0', 'SMFR', m.manufacturer, 'SMOD', m.name)), 'EDOP', NULL, 'EMFR', m.manufacturer, 'EMOD', m.name,
+			'EMSV', d.firmware, 'EPQS', NULL, 'ESER', d.serial, 'records', r.records))
+	FROM fleet.device AS d JOIN fleet.model AS m USING (model_id), (
+		SELECT jsonb_agg(record ORDER BY ts) AS records FROM (
+			SELECT q.ts, jsonb_strip_nulls(jsonb_build_object('HCOM', q.humidity, 'LAT', q.latitude, 'LNG', q.longitude,
+				'temperature_c', q.outside)) || jsonb_build_object('ABST', coldchain.cce_abst(q.ts), 'ALRM', coldchain.cce_alarms(device, q.ts), 'BEMD', NULL,
+				'EERR', CASE WHEN q.fault THEN 'SENSOR' WHEN q.outside IS NOT NULL THEN 'TVC-RANGE' END, 'TVC', q.tvc) AS record
+			FROM (SELECT t.ts, bool_or(t.flags & 1 = 1) AS fault, max(t.humidity_pct) AS humidity, max(t.latitude) AS latitude,
+					max(t.longitude) AS longitude,
+					max(t.temperature_c) FILTER (WHERE coalesce(t.flags, 0) & 1 = 0 AND t.temperature_c BETWEEN -55 AND 60) AS tvc,
+					max(t.temperature_c) FILTER (WHERE coalesce(t.flags, 0) & 1 = 0 AND t.temperature_c NOT BETWEEN -55 AND 60) AS outside
+				FROM telemetry.reading AS t
+				WHERE t.device_id = device AND t.probe = 0 AND t.ts >= from_ts AND t.ts < to_ts
+				GROUP BY t.ts ORDER BY t.ts LIMIT most) AS q) AS found) AS r
+	WHERE d.device_id = device AND r.records IS NOT NULL
+$$;
+COMMENT ON FUNCTION coldchain.cce_of_tracker(int, timestamptz, timestamptz, int) IS
+	'What probe 0 of a device measured as reports of kind rtm; NULL: nothing. A temperature that TVC has no room for is temperature_c, with '
+	'EERR TVC-RANGE.';
+
+CREATE FUNCTION coldchain.cce_as_it_came(device int, its_kind text, from_ts timestamptz, to_ts timestamptz, most int) RETURNS jsonb
+LANGUAGE sql STABLE
+AS $$
+	SELECT jsonb_agg(p.facts || jsonb_build_object('records', f.records) ORDER BY p.report_id)
+	FROM (SELECT report_id, jsonb_agg(record ORDER BY ts, sha256) AS records FROM (
+			SELECT r.report_id, r.ts, r.sha256, r.record FROM coldchain.cce_record AS r JOIN coldchain.cce_report AS q USING (report_id)
+			WHERE r.device_id = device AND q.kind = its_kind AND r.ts >= from_ts AND r.ts < to_ts ORDER BY r.ts, r.sha256 LIMIT most) AS r
+		GROUP BY report_id) AS f JOIN coldchain.cce_report AS p USING (report_id)
+$$;
+COMMENT ON FUNCTION coldchain.cce_as_it_came(int, text, timestamptz, timestamptz, int) IS 'Reports of equipment as they came; NULL: none.';
+
+CREATE FUNCTION coldchain.cce_transfer(device int, from_ts timestamptz, to_ts timestamptz, most int, id uuid) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	its_kind CONSTANT text := (SELECT r.kind FROM coldchain.cce_report AS r WHERE r.device_id = device ORDER BY r.report_id DESC LIMIT 1);
+	reports CONSTANT jsonb := CASE WHEN its_kind IS NULL THEN coldchain.cce_of_tracker(device, from_ts, to_ts, most)
+		ELSE coldchain.cce_as_it_came(device, its_kind, from_ts, to_ts, most) END;
+BEGIN
+	RETURN (SELECT jsonb_build_object('meta', jsonb_build_object('schemaVersion', '0.8.1', 'transferType', coalesce(its_kind, 'rtm'), 'transferId', id,
+		'transferSrc', 'urn:coldfleet', 'transferredAt', coldchain.json_time(now()), 'lastRecordAt', (
+			SELECT coldchain.json_time(max(coldchain.cce_time(r ->> 'ABST')))
+			FROM jsonb_array_elements(reports) AS p, jsonb_array_elements(p -> 'records') AS r)), 'data', reports)::text
+	WHERE reports IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION coldchain.cce_transfer(int, timestamptz, timestamptz, int, uuid) IS
+	'What a device measured from one moment until before another as a transfer of cce-interop 0.8.1, the oldest records first; what came in '
+	'that form leaves as it came. NULL: nothing.';
+
+REVOKE ALL ON FUNCTION coldchain.cce_time(text), coldchain.cce_abst(timestamptz), coldchain.cce_alarms(int, timestamptz),
+	coldchain.cce_of_tracker(int, timestamptz, timestamptz, int), coldchain.cce_as_it_came(int, text, timestamptz, timestamptz, int),
+	coldchain.cce_transfer(int, timestamptz, timestamptz, int, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION coldchain.cce_time(text), coldchain.cce_abst(timestamptz), coldchain.cce_alarms(int, timestamptz),
+	coldchain.cce_of_tracker(int, timestamptz, timestamptz, int), coldchain.cce_as_it_came(int, text, timestamptz, timestamptz, int),
+	coldchain.cce_transfer(int, timestamptz, timestamptz, int, uuid) TO coldfleet_api_definer;
+
+SET LOCAL ROLE coldfleet_api_definer;
 
 CREATE FUNCTION api.cce_device(report jsonb) RETURNS int
 LANGUAGE plpgsql
@@ -125,7 +199,7 @@ BEGIN
 		RETURN 'data: expected reports with records';
 	END IF;
 	SELECT coalesce(left(r ->> 'ABST', 40), 'none') INTO bad FROM jsonb_array_elements(report -> 'records') AS r
-	WHERE jsonb_typeof(r) <> 'object' OR api.cce_time(r ->> 'ABST') IS NULL OR api.cce_time(r ->> 'ABST') > now() + interval '10 minutes' LIMIT 1;
+	WHERE jsonb_typeof(r) <> 'object' OR coldchain.cce_time(r ->> 'ABST') IS NULL OR coldchain.cce_time(r ->> 'ABST') > now() + interval '10 minutes' LIMIT 1;
 	RETURN 'ABST: expected a time that has come, such as 20261122T080000Z, got ' || bad;
 END
 $$;
@@ -162,13 +236,13 @@ BEGIN
 		SELECT c.report_id INTO STRICT report_of FROM coldchain.cce_report AS c
 		WHERE c.device_id = device AND c.kind = its_kind AND c.sha256 = sha256(convert_to((report - 'records')::text, 'UTF8'));
 		INSERT INTO coldchain.cce_record (device_id, ts, sha256, report_id, record)
-		SELECT device, api.cce_time(r ->> 'ABST'), sha256(convert_to(r::text, 'UTF8')), report_of, r
+		SELECT device, coldchain.cce_time(r ->> 'ABST'), sha256(convert_to(r::text, 'UTF8')), report_of, r
 		FROM jsonb_array_elements(report -> 'records') AS r ORDER BY 2, 3 ON CONFLICT DO NOTHING;
 		GET DIAGNOSTICS fresh = ROW_COUNT;
 		seen := seen + jsonb_array_length(report -> 'records');
 		added := added + fresh;
 		SELECT array_agg(ts) AS ts, array_agg(probe) AS probe, array_agg(c) AS c, array_agg(door) AS door, array_agg(power) AS power INTO s
-		FROM (SELECT DISTINCT ON (1, 2) api.cce_time(r ->> 'ABST') AS ts, p.probe, round((r ->> p.name)::numeric, 6)::real AS c,
+		FROM (SELECT DISTINCT ON (1, 2) coldchain.cce_time(r ->> 'ABST') AS ts, p.probe, round((r ->> p.name)::numeric, 6)::real AS c,
 				CASE WHEN p.probe = 0 AND jsonb_typeof(r -> 'DORV') = 'number' THEN (r ->> 'DORV')::numeric > 0 END AS door,
 				CASE WHEN p.probe = 0 AND jsonb_typeof(r -> 'SVA') = 'number' THEN (r ->> 'SVA')::numeric > 0 END AS power
 			FROM jsonb_array_elements(report -> 'records') AS r, (VALUES (0::smallint, 'TVC'), (1::smallint, 'TAMB'), (2::smallint, 'TFRZ')) AS p (probe, name)
@@ -191,84 +265,30 @@ COMMENT ON FUNCTION api.cce_import(jsonb, bytea) IS
 	'POST /v1/ems: takes a transfer of cce-interop, whole or, when anything in it is refused, not at all. Records that came before change '
 	'nothing, in whatever order. TVC is probe 0, TAMB 1, TFRZ 2.';
 
-CREATE FUNCTION api.cce_alarms(device int, at timestamptz) RETURNS text
-LANGUAGE sql STABLE
-AS $$
-	SELECT string_agg(word, ' ' ORDER BY word) FROM (
-		SELECT CASE WHEN b.lower_c IS NOT NULL THEN 'HEAT' ELSE 'FRZE' END AS word
-		FROM coldchain.excursion AS e JOIN coldchain.band AS b USING (band_id)
-		WHERE e.device_id = device AND e.state IN ('open', 'ended') AND e.alarm_at <= at AND coalesce(e.ended_at, 'infinity') > at
-		UNION SELECT CASE a.kind WHEN 'door' THEN 'DOOR' ELSE 'POWR' END FROM coldchain.alarm AS a
-		WHERE a.device_id = device AND a.kind IN ('door', 'power') AND a.raised_at <= at AND coalesce(a.cleared_at, 'infinity') > at) AS w
-$$;
-COMMENT ON FUNCTION api.cce_alarms(int, timestamptz) IS 'ALRM of a device at a moment: HEAT FRZE DOOR POWR as far as there are; NULL: none.';
-
-CREATE FUNCTION api.cce_of_tracker(device int, from_ts timestamptz, to_ts timestamptz, most int) RETURNS jsonb
-LANGUAGE sql STABLE
-AS $$
-	SELECT jsonb_build_array(jsonb_build_object('AMID', d.serial, 'CID', NULL, 'DLST', jsonb_build_object('TVC', jsonb_build_object(
-			'SID', d.serial || '/0', 'SMFR', m.manufacturer, 'SMOD', m.name)), 'EDOP', NULL, 'EMFR', m.manufacturer, 'EMOD', m.name,
-			'EMSV', d.firmware, 'EPQS', NULL, 'ESER', d.serial, 'records', r.records))
-	FROM fleet.device AS d JOIN fleet.model AS m USING (model_id), (
-		SELECT jsonb_agg(record ORDER BY ts) AS records FROM (
-			SELECT q.ts, jsonb_strip_nulls(jsonb_build_object('HCOM', q.humidity, 'LAT', q.latitude, 'LNG', q.longitude,
-				'temperature_c', q.outside)) || jsonb_build_object('ABST', api.cce_abst(q.ts), 'ALRM', api.cce_alarms(device, q.ts), 'BEMD', NULL,
-				'EERR', CASE WHEN q.fault THEN 'SENSOR' WHEN q.outside IS NOT NULL THEN 'TVC-RANGE' END, 'TVC', q.tvc) AS record
-			FROM (SELECT t.ts, bool_or(t.flags & 1 = 1) AS fault, max(t.humidity_pct) AS humidity, max(t.latitude) AS latitude,
-					max(t.longitude) AS longitude,
-					max(t.temperature_c) FILTER (WHERE coalesce(t.flags, 0) & 1 = 0 AND t.temperature_c BETWEEN -55 AND 60) AS tvc,
-					max(t.temperature_c) FILTER (WHERE coalesce(t.flags, 0) & 1 = 0 AND t.temperature_c NOT BETWEEN -55 AND 60) AS outside
-				FROM telemetry.reading AS t
-				WHERE t.device_id = device AND t.probe = 0 AND t.ts >= from_ts AND t.ts < to_ts
-				GROUP BY t.ts ORDER BY t.ts LIMIT most) AS q) AS found) AS r
-	WHERE d.device_id = device AND r.records IS NOT NULL
-$$;
-COMMENT ON FUNCTION api.cce_of_tracker(int, timestamptz, timestamptz, int) IS
-	'What probe 0 of a device measured as reports of kind rtm; NULL: nothing. A temperature that TVC has no room for is temperature_c, with '
-	'EERR TVC-RANGE.';
-
-CREATE FUNCTION api.cce_as_it_came(device int, its_kind text, from_ts timestamptz, to_ts timestamptz, most int) RETURNS jsonb
-LANGUAGE sql STABLE
-AS $$
-	SELECT jsonb_agg(p.facts || jsonb_build_object('records', f.records) ORDER BY p.report_id)
-	FROM (SELECT report_id, jsonb_agg(record ORDER BY ts, sha256) AS records FROM (
-			SELECT r.report_id, r.ts, r.sha256, r.record FROM coldchain.cce_record AS r JOIN coldchain.cce_report AS q USING (report_id)
-			WHERE r.device_id = device AND q.kind = its_kind AND r.ts >= from_ts AND r.ts < to_ts ORDER BY r.ts, r.sha256 LIMIT most) AS r
-		GROUP BY report_id) AS f JOIN coldchain.cce_report AS p USING (report_id)
-$$;
-COMMENT ON FUNCTION api.cce_as_it_came(int, text, timestamptz, timestamptz, int) IS 'Reports of equipment as they came; NULL: none.';
-
 CREATE FUNCTION api.cce_export(serial text, from_ts timestamptz, to_ts timestamptz, max_rows int) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	device CONSTANT int := api.device_number(serial);
-	its_kind CONSTANT text := (SELECT r.kind FROM coldchain.cce_report AS r WHERE r.device_id = device ORDER BY r.report_id DESC LIMIT 1);
 	lower CONSTANT timestamptz := coalesce(from_ts, '-infinity');
 	upper CONSTANT timestamptz := coalesce(to_ts, 'infinity');
-	reports jsonb;
-	last_record timestamptz;
+	transfer text;
 BEGIN
 	PERFORM api.check_span(lower, upper);
-	reports := CASE WHEN its_kind IS NULL THEN api.cce_of_tracker(device, lower, upper, max_rows)
-		ELSE api.cce_as_it_came(device, its_kind, lower, upper, max_rows) END;
-	IF reports IS NULL THEN
+	transfer := coldchain.cce_transfer(device, lower, upper, max_rows, gen_random_uuid());
+	IF transfer IS NULL THEN
 		RAISE EXCEPTION 'nothing was measured in that time' USING ERRCODE = 'CF404';
 	END IF;
-	SELECT max(api.cce_time(r ->> 'ABST')) INTO last_record FROM jsonb_array_elements(reports) AS p, jsonb_array_elements(p -> 'records') AS r;
-	RETURN jsonb_build_object('meta', jsonb_build_object('schemaVersion', '0.8.1', 'transferType', coalesce(its_kind, 'rtm'), 'transferId',
-		gen_random_uuid(), 'transferSrc', 'urn:coldfleet', 'transferredAt', trim('"' FROM api.json_time(now())), 'lastRecordAt',
-		trim('"' FROM api.json_time(last_record))), 'data', reports)::text;
+	RETURN transfer;
 END
 $$;
 COMMENT ON FUNCTION api.cce_export(text, timestamptz, timestamptz, int) IS
 	'GET /v1/devices/{serial}/cce: what a device measured as a transfer of cce-interop 0.8.1, the oldest records first; what came in that form '
 	'leaves as it came. Nothing in that time: CF404.';
 
-REVOKE ALL ON FUNCTION api.cce_time(text), api.cce_abst(timestamptz), api.cce_device(jsonb), api.cce_records_wrong(jsonb),
-	api.cce_import(jsonb, bytea), api.cce_alarms(int, timestamptz), api.cce_of_tracker(int, timestamptz, timestamptz, int),
-	api.cce_as_it_came(int, text, timestamptz, timestamptz, int), api.cce_export(text, timestamptz, timestamptz, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION api.cce_device(jsonb), api.cce_records_wrong(jsonb), api.cce_import(jsonb, bytea),
+	api.cce_export(text, timestamptz, timestamptz, int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION api.cce_import(jsonb, bytea), api.cce_export(text, timestamptz, timestamptz, int) TO coldfleet_api;
 
 COMMIT;

@@ -15,7 +15,8 @@ BEGIN
 	SELECT t.delivery_id INTO taken FROM coldchain.deliveries_take(2147483647, 2147483647, 60, 'verify') AS t WHERE t.url = 'https://verify.example/';
 	PERFORM coldchain.deliveries_done(ARRAY[taken], ARRAY[204], ARRAY[NULL], ARRAY[NULL::float8], ARRAY[false]);
 	ASSERT (SELECT state = 'delivered' FROM coldchain.delivery WHERE delivery_id = taken), 'expected a delivery';
-	ASSERT NOT has_column_privilege('coldfleet_api_definer', 'coldchain.webhook', 'secret', 'SELECT'), 'REST could read secrets';
+	ASSERT NOT has_column_privilege('coldfleet_api_definer', 'coldchain.webhook', 'secret', 'SELECT')
+		AND NOT has_column_privilege('coldfleet_api_definer', 'coldchain.webhook', 'credentials', 'SELECT'), 'REST could read secrets';
 END
 $$;
 

@@ -190,7 +190,7 @@ BODY = {
     "target.serials": lambda side: [side.serial], "target.group": of("group"), "target.filter": lambda side: {"q": side.serial},
     **dict.fromkeys(("operation", "arguments", "not_before", "shipment_override", "rate", "request_sha256"), HARMLESS),
     **dict.fromkeys(("model.manufacturer", "model.name", "hardware_revision", "state", "module.manufacturer", "module.model", "module.firmware",
-                     "sim.apn", "sim.expected_prefix", "reason", "tags", "config", "description", "role", "expires_at", "url", "kinds", "enabled"), HARMLESS),
+                     "sim.apn", "sim.expected_prefix", "reason", "tags", "config", "description", "role", "expires_at", "url", "format", "credentials", "kinds", "enabled"), HARMLESS),
 }
 BODY |= {
     "reference": of("reference"), "lot": of("lot"), "lots": lambda side: [{"product": "Hepatitis B vaccine", "number": side.lot}],

@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interchange of equipment monitoring data, cce-interop 0.8.1: what others send comes back equal, in whatever order and
-however often it came, and what devices measured is given in that form. The schema and simulated equipment, where there
-are any (COLDFLEET_DATA names their folder), are no part of the project."""
+however often it came, and what devices measured is given in that form."""
 
 import copy
 import itertools
 import json
-import os
 import random
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
-from stack import ROOT
+from cce_interop import FILES, checked, real
 
-FILES = Path(os.environ.get("COLDFLEET_DATA") or ROOT.parent / "shared" / "data") / "cce-interop"
-SCHEMA = FILES / "cce-interop-0.8.1.json"
-real = pytest.mark.skipif(not SCHEMA.exists(), reason=f"no {SCHEMA}")
 numbers = itertools.count(1)
 START = (datetime.now(timezone.utc) - timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -50,12 +43,6 @@ def post(stack, body, token="OPERATOR"):
 
 def given(stack, serial, query=""):
     return stack.rest(f"/v1/devices/{serial}/cce{query}")
-
-
-def checked(document):
-    if SCHEMA.exists():
-        Draft202012Validator(json.loads(SCHEMA.read_text())).validate(document)
-    return document
 
 
 def readings(stack, serial):

@@ -14,10 +14,12 @@ import time
 
 import pytest
 
+from cce_interop import checked
 from device import Device
 from stack import BIN, PATIENCE, wait_for
 
 keys = itertools.count(1)
+began = int(time.time())
 
 
 class Receiver:
@@ -70,7 +72,7 @@ def receiver():
 def notified(stack):
     """The stack, whose coldfleet-notify may speak to 127.0.0.1 in clear text and is soon tired of waiting."""
     ini = stack.dir / "coldfleet.ini"
-    ini.write_text(ini.read_text().replace("[notify]\n", f"[notify]\nallow = 127.0.0.1\nallow_http = yes\ntimeout = {PATIENCE}s\nlook_every = 0.2\n"))
+    ini.write_text(ini.read_text().replace("[notify]\n", f"[notify]\nallow = 127.0.0.1\nallow_http = yes\ntimeout = {PATIENCE}s\nlook_every = 0.2\npush_every = 0.3\n"))
     stack.restart("notify")
     return stack
 
@@ -276,3 +278,158 @@ def test_a_tracker_that_was_tampered_with_alarms_within_five_seconds(notified, r
         told = wait_for(lambda: next((r for r in receiver.got if r["event"]["subject"] == "spare-03"), None), 20, "the webhook to be told")
     print(f"tamper: published -> webhook {told['at'] - sent:.3f} s")
     assert told["at"] - sent < 5 * PATIENCE and told["event"]["data"]["kind"] == "tamper"
+
+
+# Transfers of cce-interop: what devices measured, pushed
+
+
+@pytest.fixture
+def push(notified, receiver):
+    """A webhook of format cce for the devices of a group of its own, as an administrator makes it; gone after the test."""
+    made = []
+
+    def make(*serials, **more):
+        group = notified.value("INSERT INTO fleet.device_group (name) VALUES (%s) RETURNING group_id", [f"push-{next(keys)}"])
+        notified.sql("INSERT INTO fleet.group_member (group_id, device_id) SELECT %s, device_id FROM fleet.device WHERE serial = ANY (%s)", [group, list(serials)])
+        answer = notified.rest("/v1/webhooks", "ADMIN", "POST", {"description": "district", "url": receiver.url, "format": "cce", "credentials": "Bearer hunter2", **more})
+        assert answer.status == 201, answer
+        notified.sql("UPDATE coldchain.webhook SET groups = %s WHERE webhook_id = %s", [[group], answer.json["id"]])
+        made.append(answer.json["id"])
+        return answer.json
+
+    yield make
+    for number in made:
+        notified.sql("DELETE FROM coldchain.webhook WHERE webhook_id = %s", [number])
+
+
+def measured(notified, serial, first, values, step=60):
+    """What a tracker sends, one sample a `step` seconds; the moments that an ABST says."""
+    with Device(notified, serial) as device:
+        for at in range(0, len(values), 100):
+            device.send([{"n": "temp", "u": "Cel", "v": v, "bt": first + step * at, "t": step * n} if n == 0 else {"n": "temp", "u": "Cel", "v": v, "t": step * n}
+                         for n, v in enumerate(values[at:at + 100])])
+    return {time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(first + step * n)): v for n, v in enumerate(values)}
+
+
+def pushed(receiver):
+    return {r["ABST"]: r["TVC"] for request in receiver.got for report in request["event"]["data"] for r in report["records"]}
+
+
+def transfers(notified, hook, **query):
+    query = "&".join(f"{k}={v}" for k, v in query.items())
+    return notified.rest(f"/v1/webhooks/{hook}/deliveries?{query}", "ADMIN").json["items"]
+
+
+def then():
+    """The moment of a first sample, an hour ago or more: so that no test sends what another has sent, each is 500 s before the last one."""
+    return began - 3600 - 500 * next(keys)
+
+
+def test_what_a_tracker_measures_is_pushed_as_a_transfer_of_cce_interop(notified, receiver, push):
+    hook = push("spare-04")
+    sent = measured(notified, "spare-04", then(), [4, 5, 6])
+    wait_for(lambda: pushed(receiver) == sent, 20, "all to be pushed")
+    request = receiver.got[0]
+    checked(request["event"])
+    h, meta = request["headers"], request["event"]["meta"]
+    assert (h["Content-Type"], h["Authorization"], h["webhook-id"]) == ("application/json", "Bearer hunter2", meta["transferId"])
+    assert hmac.compare_digest(h["webhook-signature"], signature(hook["secret"], request))
+    assert (meta["schemaVersion"], meta["transferType"], request["event"]["data"][0]["ESER"]) == ("0.8.1", "rtm", "spare-04")
+    done = wait_for(lambda: transfers(notified, hook["id"], state="delivered"), 20, "the delivery to be noted")[0]
+    assert (done["type"], done["event"], done["alarm"], done["device"], done["last_status"]) == ("cce.transfer", meta["transferId"], None, "spare-04", 204)
+    # What came later and was measured before is pushed too, and what is known already is not news.
+    older = measured(notified, "spare-04", then(), [3, 2])
+    wait_for(lambda: pushed(receiver) == {**sent, **older}, 20, "what came late to be pushed")
+    assert receiver.got[-1]["event"]["data"][0]["records"][0]["TVC"] == 3
+
+
+def test_nobody_sees_the_credentials_of_a_webhook_nor_has_them_sent_elsewhere(notified, receiver, push):
+    hook = push("spare-04")
+    path = f"/v1/webhooks/{hook['id']}"
+    seen = notified.rest(path, "ADMIN")
+    assert seen.json["has_credentials"] is True and b"hunter2" not in seen.body
+
+    def edit(**what):
+        return notified.rest(path, "ADMIN", "PATCH", {**what, "reason": "test"}, {"If-Match": notified.rest(path, "ADMIN").headers["etag"]})
+
+    assert edit(description="region").json["has_credentials"] is True
+    assert edit(url="https://192.0.2.1/elsewhere").json["has_credentials"] is False
+    assert edit(credentials="Bearer hunter2").json["has_credentials"] is True
+    assert edit(credentials=None).json["has_credentials"] is False
+    assert edit(credentials="Bearer hunter2\r\nX-Evil: 1").status == 422
+    assert edit(kinds=["door"]).status == 422
+    trail = notified.value("SELECT string_agg(a::text, ' ') FROM audit.entry AS a")
+    assert "hunter2" not in trail + notified.log("notify") + notified.log("api") + notified.log("postgres")
+
+
+@pytest.mark.parametrize("status", [400, 501])
+def test_a_transfer_that_is_refused_for_good_is_dead_until_it_is_sent_again(notified, receiver, push, status):
+    receiver.answer = lambda request: (status, {})
+    hook = push("spare-04")
+    sent = measured(notified, "spare-04", then(), [7])
+    dead = wait_for(lambda: transfers(notified, hook["id"], state="dead"), 20, "it to be given up")[0]
+    assert (dead["attempts"], dead["last_status"], dead["from"] == dead["to"]) == (1, status, False)
+    receiver.answer = lambda request: (200, {})
+    assert notified.rest(f"/v1/deliveries/{dead['id']}:replay", "ADMIN", "POST").status == 204
+    wait_for(lambda: transfers(notified, hook["id"], state="delivered"), 20, "it to be delivered")
+    assert [r["headers"]["webhook-id"] for r in receiver.got] == [dead["event"]] * 2 and pushed(receiver) == sent
+
+
+def test_transfers_go_one_at_a_time_and_a_slow_receiver_of_them_holds_up_no_alarm(notified, receiver, push, hook):
+    alarms, go = Receiver(), threading.Event()
+    under_way, most = itertools.count(), []
+
+    def hold(request):
+        most.append(next(under_way))
+        go.wait(60 * PATIENCE)
+        return (503, {"Retry-After": "1"}) if len(most) == 1 else (200, {})
+
+    receiver.answer = hold
+    slow = push("spare-04", "spare-05")
+    hook(alarms.url)
+    sent = {serial: measured(notified, serial, then(), [value]) for serial, value in (("spare-04", 8), ("spare-05", 9))}
+    wait_for(lambda: len(transfers(notified, slow["id"])) == 2 and receiver.got, 20, "one transfer to be under way")
+    raised = alarm(notified)
+    wait_for(lambda: alarms.of(raised), 20, "the alarm to be told")
+    assert len(receiver.got) == 1
+    go.set()
+    wait_for(lambda: len(transfers(notified, slow["id"], state="delivered")) == 2, 40, "both to be delivered")
+    assert {r["event"]["data"][0]["ESER"] for r in receiver.got} == set(sent)
+    assert next(r for r in receiver.got[1:] if r["headers"]["webhook-id"] == receiver.got[0]["headers"]["webhook-id"])["at"] - receiver.got[0]["at"] >= 1
+    alarms.close()
+
+
+def test_killed_in_the_middle_no_reading_is_missing_and_no_transfer_is_too_large(notified, receiver, push):
+    push("spare-04")
+    reached, go = threading.Event(), threading.Event()
+    receiver.answer = lambda request: (reached.set(), go.wait(60 * PATIENCE), (200, {}))[2]
+    sent = measured(notified, "spare-04", began - 1_000_000, [n % 60 for n in range(1200)], 300)
+    assert reached.wait(20 * PATIENCE)
+    notified.kill("notify")
+    receiver.answer = lambda request: (200, {})
+    go.set()
+    sent.update(measured(notified, "spare-04", then(), [1, 2, 3]))
+    notified.start("notify")
+    wait_for(lambda: pushed(receiver) == sent, 40, "all to be pushed")
+    assert max(len(r["body"]) for r in receiver.got) <= 1_000_000
+    assert all(len(report["records"]) <= 1000 for r in receiver.got for report in r["event"]["data"])
+    checked(receiver.got[-1]["event"])
+
+
+def test_an_alarm_that_is_found_after_its_readings_were_pushed_is_pushed(notified, receiver, push):
+    push("spare-05")
+    first = then()
+    sent = measured(notified, "spare-05", first, [4, 4])
+    wait_for(lambda: pushed(receiver) == sent, 20, "all to be pushed")
+    notified.sql("SELECT coldchain.alarm_raise('door', device_id, NULL, NULL, %s, to_timestamp(%s), false, '{}') FROM fleet.device WHERE serial = 'spare-05'",
+                 [f"test-{next(keys)}", first + 30])
+    wait_for(lambda: {r["ABST"]: r["ALRM"] for r in receiver.got[-1]["event"]["data"][0]["records"]}.get(max(sent)) == "DOOR", 20, "the alarm to be pushed")
+
+
+def test_transfers_too_are_pushed_to_no_private_address(notified, push):
+    forbidden = Receiver("127.0.0.2")
+    hook = push("spare-04", url=forbidden.url)
+    measured(notified, "spare-04", then(), [5])
+    dead = wait_for(lambda: transfers(notified, hook["id"], state="dead"), 20, "it to be given up")[0]
+    assert dead["last_error"] == "its address is not allowed" and not forbidden.got
+    forbidden.close()

@@ -37,6 +37,8 @@ INSERT INTO excepted VALUES
 	('coldchain.watch_state', 'how far a background sweep is'),
 	('coldchain.watched', 'how far a background sweep is'),
 	('coldchain.condition', 'computed from readings'),
+	('coldchain.push_state', 'how far a background sweep is'),
+	('coldchain.push_due', 'what is yet to be sent'),
 	('coldchain.delivery', 'what became of notices; a replay is recorded by coldchain.delivery_replay()'),
 	('command.request', 'recorded by the functions that make and decide requests'),
 	('command.target', 'frozen with its request'),

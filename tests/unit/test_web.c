@@ -221,9 +221,8 @@ static struct web *web(bool allow_http)
 static void send_to(struct web *w, const char *scheme, const char *host, const char *path, double timeout, size_t most)
 {
 	char url[128];
-	int len = snprintf(url, sizeof(url), "%s://%s:%d%s", scheme, host, port, path);
-	const struct web_request r = {
-		.number = answers, .url = url, .url_len = (size_t)len, .timeout = timeout, .most = most};
+	snprintf(url, sizeof(url), "%s://%s:%d%s", scheme, host, port, path);
+	const struct web_request r = {.number = answers, .url = url, .timeout = timeout, .most = most};
 	web_send(w, &r);
 }
 

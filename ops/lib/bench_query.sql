@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What ops/bench query asks: :devices devices, :readings readings of the last days, one every 10 minutes; a hundredth of the devices, at least
--- one, for 30 days. Ten devices a shipment; one device of fifty is too warm for two hours of a day. Sets, not rows; triggers are off.
+-- one, for 30 days. Ten devices a shipment, every other one delivered; one device of fifty is too warm for two hours of a day, some are now,
+-- some have gaps, some tell late, some are silent. Sets, not rows; triggers are off.
 \ir bench_fleet.sql
 
 \echo '  lanes, lots, shipments, assignments'
@@ -26,13 +27,17 @@ FROM watched AS w JOIN coldchain.shipment AS s ON s.reference = 'bench-' || w.n 
 \echo '  readings'
 SELECT telemetry.ensure_partition(now() - d * interval '1 day') FROM generate_series(0, 31) AS d \g /dev/null
 INSERT INTO telemetry.measurement (ts, received_at, device_id, number, temperature_c, humidity_pct, battery_pct)
-SELECT ts, ts + interval '30 seconds', device_id, telemetry.number(0::smallint, 0::smallint, k),
-	CASE WHEN n % 50 = 0 AND extract(hour FROM ts AT TIME ZONE 'UTC') IN (6, 7) THEN 12 ELSE 5 + sin((k + n) / 40.0) END, 50, 80
+SELECT ts, ts + CASE WHEN n % 20 = 13 THEN interval '3 hours' ELSE '30 seconds' END, device_id, telemetry.number(0::smallint, 0::smallint, k),
+	CASE WHEN n % 50 = 0 AND extract(hour FROM ts AT TIME ZONE 'UTC') IN (6, 7) OR n % 100 = 15 AND ts > now() - interval '3 hours' THEN 12
+		ELSE 5 + sin((k + n) / 40.0) END, 50, 80
 FROM watched CROSS JOIN LATERAL generate_series(0, (extract(epoch FROM now() - since) / 600)::int - 1) AS k
-CROSS JOIN LATERAL (SELECT since + k * interval '10 minutes' AS ts) AS t;
-UPDATE telemetry.device_state AS s SET rollup_from = w.since, reading_ts = now(), received_at = now() - CASE WHEN w.n % 200 = 0 THEN interval '1 day' ELSE '0' END
+CROSS JOIN LATERAL (SELECT since + k * interval '10 minutes' AS ts) AS t
+WHERE NOT (n % 50 = 7 AND k % 400 BETWEEN 10 AND 30);
+INSERT INTO telemetry.gap (device_id, epoch, seq_from, seq_to, missing, lost, first_seen)
+SELECT device_id, 0, 10, 30, '{[10,31)}', '{}', since + interval '310 minutes' FROM watched WHERE n % 50 = 7;
+UPDATE telemetry.device_state AS s SET rollup_from = w.since, reading_ts = now(), received_at = now() - CASE WHEN w.n % 200 = 10 THEN interval '1 day' ELSE '0' END
 FROM watched AS w WHERE w.device_id = s.device_id;
-INSERT INTO coldchain.due (device_id, since) SELECT device_id, '-infinity' FROM watched WHERE n % 50 = 0;
+INSERT INTO coldchain.due (device_id, since) SELECT device_id, '-infinity' FROM watched WHERE n % 50 = 0 OR n % 100 = 15;
 RESET synchronous_commit;
 CHECKPOINT;
 VACUUM (ANALYZE) fleet.device, fleet.listing, telemetry.device_state, telemetry.measurement, fleet.model;

@@ -126,18 +126,21 @@ DECLARE
 	lots int[];
 BEGIN
 	-- work: each band of each assignment, with the moment before which nothing is different: the start of a stay that the earliest
-	-- change touches, else that change.
+	-- change touches, else that change. An open stay that is only longer than it was goes on from its last sample (base), however long.
 	WITH work AS MATERIALIZED (
 		SELECT a.assignment_id, a.device_id, a.probe, a.lot_id, a.judged, a.sample_interval_s, d.since, b.band_id, b.code, b.counting,
-			b.allowed_s, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive, coalesce(touched.started_at, d.since) AS begins
+			b.allowed_s, b.lower_c, b.lower_inclusive, b.upper_c, b.upper_inclusive, coalesce(touched.started_at, d.since) AS since_stay,
+			coalesce(base.last_at, touched.started_at, d.since) AS begins, base.excursion_id AS base_id, base.out_s::numeric AS base_s
 		FROM unnest(devices, sinces) AS d (device_id, since)
 		JOIN coldchain.assignment AS a ON a.device_id = d.device_id AND a.role = 'product' AND NOT isempty(a.judged)
 			AND coalesce(upper(a.judged), 'infinity') > d.since
 		JOIN coldchain.band AS b ON b.profile_version_id = a.profile_version_id
-		LEFT JOIN LATERAL (SELECT min(e.started_at) AS started_at
+		LEFT JOIN LATERAL (SELECT min(e.started_at) AS started_at, CASE WHEN count(*) = 1 THEN min(e.excursion_id) FILTER (
+				WHERE e.state = 'open' AND e.last_at < d.since AND e.band_id = b.band_id AND e.algorithm = coldchain.algorithm()) END AS base_id
 			FROM coldchain.excursion AS e JOIN coldchain.band AS eb ON eb.band_id = e.band_id AND eb.code = b.code
 			WHERE e.assignment_id = a.assignment_id AND e.state IN ('open', 'ended')
 				AND e.started_at < d.since AND (e.ended_at IS NULL OR e.ended_at >= d.since)) AS touched ON true
+		LEFT JOIN coldchain.excursion AS base ON base.excursion_id = touched.base_id
 	), old AS MATERIALIZED (
 		SELECT e.*, eb.code, a.lot_id
 		FROM unnest(devices, sinces) AS d (device_id, since)
@@ -145,32 +148,36 @@ BEGIN
 		JOIN coldchain.excursion AS e ON e.assignment_id = a.assignment_id AND e.state IN ('open', 'ended')
 		JOIN coldchain.band AS eb ON eb.band_id = e.band_id
 		LEFT JOIN work AS w ON w.assignment_id = e.assignment_id AND w.code = eb.code
-		WHERE CASE WHEN w.band_id IS NULL THEN d.since = '-infinity' ELSE e.started_at >= w.begins END
+		WHERE CASE WHEN w.band_id IS NULL THEN d.since = '-infinity' ELSE e.started_at >= w.since_stay END
 	), sample AS (
 		SELECT w.assignment_id, s.ts, s.temperature_c, s.next_at, coldchain.held_to(s.ts, s.next_at, coalesce(upper(w.judged), 'infinity'),
 				w.sample_interval_s * interval '1 second', w.sample_interval_s * interval '2.1 seconds') AS held_to
 		FROM (SELECT assignment_id, device_id, probe, judged, sample_interval_s, min(begins) AS begins FROM work GROUP BY 1, 2, 3, 4, 5) AS w
 		CROSS JOIN LATERAL coldchain.samples(w.device_id, w.probe, w.judged, w.begins) AS s
 	), told AS (
-		SELECT w.assignment_id, w.band_id, s.ts, s.temperature_c, s.next_at, s.held_to, b.hit,
+		SELECT w.assignment_id, w.band_id, w.base_s, s.ts, s.temperature_c, s.next_at, s.held_to, b.hit,
 			count(*) FILTER (WHERE NOT b.hit) OVER (PARTITION BY w.assignment_id, w.band_id ORDER BY s.ts) AS stay
 		FROM work AS w JOIN sample AS s ON s.assignment_id = w.assignment_id AND s.ts >= w.begins
 		CROSS JOIN LATERAL (SELECT coldchain.in_band(s.temperature_c, w.lower_c, w.lower_inclusive, w.upper_c, w.upper_inclusive) AS hit) AS b
 	), counted AS (
 		SELECT t.*, extract(epoch FROM t.held_to - t.ts) AS lasts,
-			coalesce(sum(extract(epoch FROM t.held_to - t.ts)) OVER (PARTITION BY t.assignment_id, t.band_id, t.stay ORDER BY t.ts
-				ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+			CASE WHEN t.stay = 0 THEN coalesce(t.base_s, 0) ELSE 0 END
+				+ coalesce(sum(extract(epoch FROM t.held_to - t.ts)) OVER (PARTITION BY t.assignment_id, t.band_id, t.stay ORDER BY t.ts
+					ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
 		FROM told AS t WHERE t.hit
 	), stay AS (
 		SELECT w.assignment_id, w.band_id, w.code, w.lot_id, w.device_id, w.probe, w.counting, w.allowed_s,
-			min(c.ts) AS started_at, max(c.ts) AS last_at,
+			coalesce(o.started_at, min(c.ts)) AS started_at, max(c.ts) AS last_at,
 			CASE WHEN bool_or(c.next_at IS NULL) THEN upper(w.judged) ELSE max(c.next_at) END AS ended_at,
-			sum(c.lasts) AS out_s, min(c.temperature_c) AS min_c, max(c.temperature_c) AS max_c, count(*)::int AS samples,
-			coalesce(range_agg(tstzrange(c.ts, c.held_to)) FILTER (WHERE c.held_to > c.ts), '{}') AS observed,
-			min(c.ts + (w.allowed_s - c.before)::double precision * interval '1 second')
-				FILTER (WHERE c.before + c.lasts >= w.allowed_s) AS alarm_at
+			sum(c.lasts) + CASE WHEN o.excursion_id IS NULL THEN 0 ELSE w.base_s END AS out_s, least(o.min_c, min(c.temperature_c)) AS min_c,
+			greatest(o.max_c, max(c.temperature_c)) AS max_c, count(*)::int + coalesce(o.samples - 1, 0) AS samples,
+			coalesce(range_agg(tstzrange(c.ts, c.held_to)) FILTER (WHERE c.held_to > c.ts), '{}') + coalesce(o.observed, '{}') AS observed,
+			coalesce(o.alarm_at, min(c.ts + (w.allowed_s - c.before)::double precision * interval '1 second')
+				FILTER (WHERE c.before + c.lasts >= w.allowed_s)) AS alarm_at
 		FROM counted AS c JOIN work AS w USING (assignment_id, band_id)
-		GROUP BY w.assignment_id, w.band_id, w.code, w.lot_id, w.device_id, w.probe, w.counting, w.allowed_s, w.judged, c.stay
+		LEFT JOIN coldchain.excursion AS o ON o.excursion_id = w.base_id AND c.stay = 0
+		GROUP BY w.assignment_id, w.band_id, w.code, w.lot_id, w.device_id, w.probe, w.counting, w.allowed_s, w.judged, w.base_s, c.stay,
+			o.excursion_id
 	), new AS MATERIALIZED (
 		SELECT s.assignment_id, s.band_id, s.code, s.lot_id, s.device_id, s.probe, s.started_at, s.last_at, s.ended_at,
 			s.out_s::double precision AS out_s,

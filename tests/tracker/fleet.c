@@ -24,6 +24,7 @@ struct member {
 	struct mcu *mcu;
 	struct diary *diary;
 	struct physics physics;
+	struct script_part script;
 	struct event *timer;
 	bool started, finished;
 	int64_t phase; /* microseconds into the interval */
@@ -33,6 +34,7 @@ struct member {
 
 struct fleet {
 	struct fleet_options o;
+	int64_t began; /* microseconds since 1970 */
 	struct member *members;
 	size_t count, finished;
 	size_t stored; /* members that are finished and done */
@@ -48,6 +50,14 @@ static int64_t now_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* How much the time of samples is behind: at first the backfill, when that is to be lived through. */
+static int64_t behind_us(const struct fleet *f)
+{
+	double behind = f->o.backfill * 1e6 - (double)(now_us() - f->began) * (f->o.speed - 1);
+
+	return f->o.speed > 1 && behind > 0 ? (int64_t)behind : 0;
+}
+
 static int64_t interval_us(const struct fleet *f)
 {
 	return (int64_t)(f->o.interval * 1e6);
@@ -59,6 +69,8 @@ static void measure(struct member *m, int64_t ts)
 	bool all = ts / interval_us(m->fleet) % SLOW_EVERY == 0;
 	size_t n = physics_measure(&m->physics, ts, all, measures);
 
+	if (m->fleet->o.script != NULL)
+		measures[0] = (struct measure){.quantity = Q_TEMP, .value = script_temperature(m->script, ts)};
 	diary_write(m->diary, device_flash(m->device), ts, measures, n);
 	flash_append(device_flash(m->device), ts, measures, n);
 }
@@ -73,9 +85,11 @@ static int64_t next_moment(const struct member *m, int64_t after)
 
 static void arm(struct member *m)
 {
-	int64_t wait = m->next - now_us();
+	int64_t behind = behind_us(m->fleet), wait = m->next - (now_us() - behind);
 	struct timeval tv = {.tv_sec = 0};
 
+	if (behind > 0)
+		wait = (int64_t)((double)wait / m->fleet->o.speed);
 	if (wait > 0)
 		tv = (struct timeval){.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
 	evtimer_add(m->timer, &tv);
@@ -103,7 +117,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		device_start(m->device);
 		if (m->finished)
 			return;
-		m->next = next_moment(m, now_us());
+		m->next = next_moment(m, m->fleet->o.speed > 1 ? m->fleet->began - (int64_t)(m->fleet->o.backfill * 1e6)
+							       : now_us());
 		arm(m);
 		return;
 	}
@@ -142,8 +157,8 @@ static void backfill(struct member *m)
 		after = last;
 	if (running > after)
 		after = running;
-	for (int64_t ts = next_moment(m, after); f->o.backfill > 0 && mcu_measures(m->mcu) && ts <= now;
-	     ts += interval_us(f))
+	for (int64_t ts = next_moment(m, after);
+	     f->o.backfill > 0 && f->o.speed <= 1 && mcu_measures(m->mcu) && ts <= now; ts += interval_us(f))
 		measure(m, ts);
 	device_flush(m->device);
 }
@@ -202,7 +217,7 @@ static bool measure_now(void *arg)
 
 	if (!mcu_measures(m->mcu))
 		return false;
-	measure(m, now_us());
+	measure(m, now_us() - behind_us(m->fleet));
 	return true;
 }
 
@@ -239,6 +254,8 @@ static bool add(struct fleet *f, struct event_base *base, const char *serial, st
 		abort();
 	f->count++;
 	physics_init(&m->physics, f->o.seed, serial);
+	if (f->o.script != NULL)
+		m->script = script_of(f->o.script, serial);
 	m->phase = (int64_t)(fmod(m->physics.phase, 1e4) * 1e6) % interval_us(f);
 	backfill(m);
 	return true;
@@ -252,6 +269,7 @@ struct fleet *fleet_new(struct event_base *base, const struct fleet_options *opt
 	if (f == NULL || (f->members = calloc(serials->count, sizeof(*f->members))) == NULL)
 		abort();
 	f->o = *options;
+	f->began = now_us();
 	f->changed = changed;
 	f->arg = arg;
 	size_t files = FILES_EACH + (options->flash != NULL ? 1u : 0u) + (options->diary != NULL ? 1u : 0u);

@@ -13,6 +13,7 @@
 
 #include "core/err.h"
 #include "tests/tracker/device.h"
+#include "tests/tracker/script.h"
 #include "tests/tracker/serials.h"
 
 struct fleet;
@@ -21,14 +22,16 @@ struct fleet_options {
 	struct device_options device; /* `serial` is filled in */
 	double interval;              /* seconds between two samples of a tracker */
 	double backfill;              /* seconds: samples since then are in flash at the start */
-	double start_over;            /* seconds over which connections start */
+	double speed;      /* above 1: time since then passes so many times as fast, until it is the present */
+	double start_over; /* seconds over which connections start */
 	uint64_t seed;
 	int64_t count; /* samples to measure, not counting the backfill; 0: without end */
 	size_t capacity;
-	const char *flash; /* folder, NULL: in memory */
-	const char *diary; /* folder for what each has measured, NULL: nobody writes it down */
-	const char *trust; /* file: whose commands count, NULL: nobody's */
-	int32_t epoch;     /* EPOCH_UNKNOWN: ask the backend which is free */
+	const char *flash;           /* folder, NULL: in memory */
+	const char *diary;           /* folder for what each has measured, NULL: nobody writes it down */
+	const struct script *script; /* borrowed; what the temperatures are, NULL: as physics say */
+	const char *trust;           /* file: whose commands count, NULL: nobody's */
+	int32_t epoch;               /* EPOCH_UNKNOWN: ask the backend which is free */
 };
 
 struct fleet_counts {

@@ -17,12 +17,13 @@
 
 struct run {
 	struct link link;
-	const char *serials, *flash, *diary, *trust;
+	const char *serials, *flash, *diary, *trust, *script_file;
 	struct command_faults faults;
 	int64_t trackers, pack, backlog, window, seed, count, capacity, epoch;
-	double interval, backfill, duration, drain, start_over, resend_after;
+	double interval, backfill, speed, duration, drain, start_over, resend_after;
 	bool cbor, json, verbose;
 	struct loop *loop;
+	struct script *script;
 	struct fleet *fleet;
 	double began;
 };
@@ -40,6 +41,10 @@ static const struct option_item items[] = {
 	 "samples a message of what is in flash at the start"},
 	{"backfill", OPTION_SECONDS, AT(backfill), "0", NULL, 0, 34560000, "TIME",
 	 "samples since then are in flash at the start"},
+	{"speed", OPTION_NUMBER, AT(speed), "1", NULL, 1, 1e6, "N",
+	 "they are measured one after the other instead, N times as fast as time passes, until it is now"},
+	{"script", OPTION_TEXT, AT(script_file), NULL, NULL, 0, 0, "FILE",
+	 "lines SERIAL FROM TO CELSIUS, times in RFC 3339: so warm it is there then, and 5 degrees otherwise"},
 	{"count", OPTION_INT, AT(count), "0", NULL, 0, 1e9, "N", "samples a tracker, then wait until stored, then end"},
 	{"duration", OPTION_SECONDS, AT(duration), "0", NULL, 0, 3e7, "TIME",
 	 "measure so long, then wait until stored, then end"},
@@ -149,6 +154,8 @@ static struct fleet_options fleet_options(const struct run *r, size_t trackers)
 			   .faults = &r->faults},
 		.interval = r->interval,
 		.backfill = r->backfill,
+		.speed = r->speed,
+		.script = r->script,
 		.start_over = r->start_over > 0 ? r->start_over : (double)trackers / STARTS_A_SECOND,
 		.seed = (uint64_t)r->seed,
 		.count = r->count,
@@ -167,6 +174,7 @@ bool command_run(int argc, char **argv, struct err *e)
 	bool ok = false;
 
 	if (!options_parse(items, ITEMS, &r, argc, argv, e) ||
+	    (r.script_file != NULL && (r.script = script_read(r.script_file, e)) == NULL) ||
 	    !serials_choose(&serials, r.serials, r.link.certs, "demo-", r.trackers, e))
 		return false;
 	log_level_set(r.verbose ? LOG_LEVEL_DEBUG : serials.count < QUIET_FROM ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR);
@@ -176,6 +184,7 @@ bool command_run(int argc, char **argv, struct err *e)
 	r.fleet = fleet_new(loop_base(r.loop), &o, &serials, changed, &r, e);
 	ok = r.fleet != NULL && run_fleet(&r, e);
 	fleet_free(&r.fleet);
+	script_free(&r.script);
 	loop_free(&r.loop);
 	mqtt_library_cleanup();
 	serials_free(&serials);

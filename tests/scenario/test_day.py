@@ -9,9 +9,10 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
-from stack import ROOT, wait_for
+from stack import PATIENCE, ROOT, wait_for
 
 TRACKERS, SHIPMENTS, SECONDS = map(int, os.environ.get("COLDFLEET_DAY", "20 6 6").split())
+EACH = 5000  # trackers of a process, for open files have a limit
 INTERVAL = timedelta(minutes=10)
 ALLOWED = {"hot": timedelta(minutes=45), "freeze": timedelta(0)}
 CELSIUS = {"hot": 12.5, "freeze": -2.5}
@@ -98,10 +99,17 @@ def test_the_report_of_each_shipment_of_a_day_says_what_the_script_did(own_stack
         for at in (began, began + timedelta(days=1)):
             own_stack.sql("SELECT telemetry.ensure_partition(%s)", [at])
         script = write_script(random.Random(7), serials, began, tmp_path / "script")
-        run = own_stack.tracker("run", "--serials", f"day-:{TRACKERS}", "--interval", "600", "--pack", 12, "--backfill", "1d", "--speed", 86400 / SECONDS,
-                                "--count", 143, "--script", tmp_path / "script", "--drain", "120", "--start-over", SECONDS / 3, "--json",
-                                timeout=SECONDS + 300)
+        for n in range(0, TRACKERS, EACH):
+            (tmp_path / f"serials-{n}").write_text("".join(f"{serial}\n" for serial in serials[n:n + EACH]))
+        runs = [own_stack.tracker_start("run", "--serials", tmp_path / f"serials-{n}", "--interval", "600", "--pack", 12, "--backfill", "1d", "--speed",
+                                        86400 / SECONDS, "--count", 143, "--script", tmp_path / "script", "--start-over", SECONDS / 3,
+                                        "--json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for n in range(0, TRACKERS, EACH)]
+        try:
+            said = [run.communicate(timeout=SECONDS + 300 * PATIENCE)[0] for run in runs]
+        finally:
+            for run in runs:
+                run.kill()
         until = datetime.now(timezone.utc)
         wrong = [w for found in pool.map(judge, range(SHIPMENTS)) for w in found]
-    assert not wrong, f"{len(wrong)}, such as {wrong[:3]}; {run.stdout}"
+    assert not wrong, f"{len(wrong)}, such as {wrong[:3]}; {said}"
     assert script and own_stack.value("SELECT count(*) FROM telemetry.reading") == 143 * TRACKERS

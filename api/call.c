@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
+#include "api/gzip.h"
 #include "api/oidc.h"
 #include "api/problem.h"
 #include "api/url.h"
@@ -352,10 +353,26 @@ static bool take_read(struct http_request *r, const struct route_reader *reader,
 	return reader->read(b->body, b->body_len, &b->read, e);
 }
 
+/* Nothing is taken for what it is not: a body in a coding that the route does not take is refused, not read as it is.
+ */
+static bool take_coding(struct http_request *r, const struct route *route, struct err *e)
+{
+	const char *coding = http_field(r, HTTP_CONTENT_ENCODING);
+	bool takes = route->reader != NULL && route->reader->gzip;
+	if (coding == NULL || strcasecmp(coding, "identity") == 0)
+		return true;
+	if (!takes || (strcasecmp(coding, "gzip") != 0 && strcasecmp(coding, "x-gzip") != 0))
+		return err_set(e, ERR_MEDIA, "Content-Encoding: expected %s, got %.40s",
+			       takes ? "gzip or none" : "none", coding);
+	return gzip_inflate(http_body(r), http_body_most(r), e);
+}
+
 static bool take_body(struct http_request *r, const struct route *route, struct brought *b, struct err *e)
 {
-	size_t len = evbuffer_get_length(http_body(r));
 	b->body = "";
+	if (!take_coding(r, route, e))
+		return false;
+	size_t len = evbuffer_get_length(http_body(r));
 	if (route->rows)
 		return take_rows(r, b, e);
 	if (route->reader != NULL)

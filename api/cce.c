@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "api/numbers.h"
+
 #define DEPTH_MAX 16
 
 static size_t depth_of(json_t *value, size_t most)
@@ -47,11 +49,13 @@ static bool has_outline(json_t *all, struct err *e)
 
 bool cce_read(const char *bytes, size_t len, char **json, struct err *e)
 {
+	*json = NULL;
+	if (!numbers_check(bytes, len, e))
+		return false;
 	json_error_t at;
 	json_t *all = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &at);
 	bool ok = false;
 
-	*json = NULL;
 	if (!json_is_object(all))
 		err_set(e, ERR_REQUEST, "the body is no JSON object: line %d: %.150s", at.line,
 			all ? "another value" : at.text);

@@ -11,7 +11,7 @@
 #include "core/err.h"
 
 /* `json`, to be freed, becomes the transfer as it came. ERR_REQUEST: no JSON, or such as can be read in two ways;
- * ERR_INVALID: it is not {"meta": {...}, "data": [{...}, ...]}. */
+ * ERR_INVALID: it is not {"meta": {...}, "data": [{...}, ...]}, or has a number that nobody can keep. */
 bool cce_read(const char *bytes, size_t len, char **json, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "api/numbers.h"
 #include "api/url.h"
 
 /* What is wrong is said once, with the path that led there. */
@@ -253,7 +254,7 @@ bool fields_check(const struct field *fields, size_t count, const char *body, si
 	json_error_t at;
 	if (len == 0)
 		return err_set(e, ERR_REQUEST, "body: expected a JSON object, got nothing");
-	if (!check_depth(body, len, e))
+	if (!check_depth(body, len, e) || !numbers_check(body, len, e))
 		return false;
 	json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &at);
 	if (root == NULL)

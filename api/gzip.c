@@ -3,6 +3,7 @@
  * zlib between two evbuffers. */
 #include "api/gzip.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -106,4 +107,50 @@ void gzip_whole(struct evbuffer *body)
 	evbuffer_add_buffer(body, to);
 	evbuffer_free(to);
 	gzip_free(&g);
+}
+
+/* Until the member's end, an error, or a byte too many. Returns what zlib said last. */
+static int inflate_into(z_stream *z, struct evbuffer *to, uint64_t most)
+{
+	struct evbuffer_iovec room;
+	int said = Z_OK;
+	while (said == Z_OK && z->total_out <= most) {
+		if (evbuffer_reserve_space(to, ROOM, &room, 1) != 1)
+			abort();
+		z->next_out = room.iov_base;
+		z->avail_out = ROOM;
+		said = inflate(z, Z_NO_FLUSH);
+		room.iov_len = ROOM - z->avail_out;
+		evbuffer_commit_space(to, &room, 1);
+	}
+	return said;
+}
+
+bool gzip_inflate(struct evbuffer *body, uint64_t most, struct err *e)
+{
+	size_t len = evbuffer_get_length(body);
+	struct evbuffer *to = evbuffer_new();
+	z_stream z = {.next_in = evbuffer_pullup(body, -1), .avail_in = (uInt)len};
+	if (to == NULL || len > UINT32_MAX || inflateInit2(&z, WINDOW_GZIP) != Z_OK)
+		abort();
+	int said = inflate_into(&z, to, most);
+	bool ok = false;
+	if (z.total_out > most)
+		err_set(e, ERR_TOO_LARGE, "body: expected at most %" PRIu64 " bytes when inflated", most);
+	else if (said != Z_STREAM_END)
+		err_set(e, ERR_REQUEST,
+			"body: expected gzip as Content-Encoding says, got something else or a part of it after %lu "
+			"bytes",
+			z.total_in);
+	else if (z.avail_in > 0)
+		err_set(e, ERR_REQUEST, "body: expected nothing after the gzip member, got %u bytes", z.avail_in);
+	else
+		ok = true;
+	inflateEnd(&z);
+	if (ok) {
+		evbuffer_drain(body, len);
+		evbuffer_add_buffer(body, to);
+	}
+	evbuffer_free(to);
+	return ok;
 }

@@ -59,6 +59,7 @@ const char *http_target(const struct http_request *r); /* path and query as they
 const char *http_field(const struct http_request *r, enum http_field field); /* NULL: absent */
 const char *http_id(const struct http_request *r); /* the client's X-Request-Id when it is a decent one, else ours */
 struct evbuffer *http_body(const struct http_request *r);
+uint64_t http_body_most(const struct http_request *r); /* bytes that a body may have */
 /* Whom it came from: IPv4 mapped into IPv6; all zero: a Unix socket. Only until the handler returns. */
 const struct in6_addr *http_from(const struct http_request *r);
 double http_age(const struct http_request *r); /* seconds since its first byte */

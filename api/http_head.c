@@ -199,6 +199,7 @@ static const struct field_rule field_table[HTTP_FIELDS] = {
 	[HTTP_EXPECT] = {"Expect", false, check_expect},
 	[HTTP_AUTHORIZATION] = {"Authorization", false, NULL},
 	[HTTP_CONTENT_TYPE] = {"Content-Type", false, NULL},
+	[HTTP_CONTENT_ENCODING] = {"Content-Encoding", false, NULL},
 	[HTTP_IF_MATCH] = {"If-Match", false, NULL},
 	[HTTP_IF_NONE_MATCH] = {"If-None-Match", false, NULL},
 	[HTTP_IDEMPOTENCY_KEY] = {"Idempotency-Key", false, NULL},

@@ -136,6 +136,11 @@ struct evbuffer *http_body(const struct http_request *r)
 	return r->body;
 }
 
+uint64_t http_body_most(const struct http_request *r)
+{
+	return r->server->options.limits.body;
+}
+
 const struct in6_addr *http_from(const struct http_request *r)
 {
 	return &r->conn->from;

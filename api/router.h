@@ -44,6 +44,7 @@ struct http_request;
  * and then the bytes as they came. */
 struct route_reader {
 	const char *media;
+	bool gzip; /* it may come compressed */
 	bool (*read)(const char *bytes, size_t len, char **json, struct err *e);
 };
 

@@ -208,7 +208,7 @@ static const struct param logger_import_params[] = {
 	      .help = "zone of the device's clock, for the file has none: UTC, Africa/Accra, +02:00"),
 	QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept with the file"),
 };
-static const struct route_reader logger_reader = {"text/plain", logger_file_read};
+static const struct route_reader logger_reader = {"text/plain", false, logger_file_read};
 static const struct param cce_export_params[] = {
 	SERIAL,
 	QUERY("from", PARAM_TIME, .help = "measured at or after; absent: from the first one"),
@@ -216,7 +216,7 @@ static const struct param cce_export_params[] = {
 	QUERY("limit", PARAM_INT, .min = 1, .max = 2000, .fallback = "1000",
 	      .help = "at most so many records, the oldest; go on behind meta.lastRecordAt"),
 };
-static const struct route_reader cce_reader = {"application/json", cce_read};
+static const struct route_reader cce_reader = {"application/json", true, cce_read};
 static const struct param logger_files_params[] = {SERIAL, PAGE("files")};
 static const struct param operation_params[] = {OPERATION};
 static const struct param operation_rows_params[] = {

@@ -3,14 +3,17 @@
 however often it came, and what devices measured is given in that form."""
 
 import copy
+import gzip
 import itertools
 import json
 import random
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from cce_interop import FILES, checked, real
+from stack import PATIENCE
 
 numbers = itertools.count(1)
 START = (datetime.now(timezone.utc) - timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -39,6 +42,10 @@ def record(minutes, tvc, **more):
 
 def post(stack, body, token="OPERATOR"):
     return stack.rest("/v1/ems", token, "POST", body)
+
+
+def post_gzip(stack, bytes_, coding="gzip", path="/v1/ems"):
+    return stack.rest(path, "OPERATOR", "POST", bytes_, {"Content-Type": "application/json", "Content-Encoding": coding})
 
 
 def given(stack, serial, query=""):
@@ -124,3 +131,50 @@ def test_simulated_equipment_of_others_comes_back_equal(stack, name):
     assert post(stack, sent).status == 200
     assert checked(given(stack, serial).json)["data"] == sent["data"]
     assert [float(c) for _, p, c, *_ in readings(stack, serial) if p == 0] == [r["TVC"] for r in records]
+
+
+def test_a_transfer_may_come_compressed(stack):
+    serial = f"ems-{next(numbers)}"
+    report = equipment(serial, [record(15 * n, 4) for n in range(50)])
+    answer = post_gzip(stack, gzip.compress(json.dumps(transfer(report)).encode()))
+    assert answer.status == 200 and answer.json["new_records"] == 50, answer
+    assert given(stack, serial).json["data"] == [report]
+
+
+def test_what_is_compressed_wrongly_or_too_far_is_refused(stack):
+    whole = gzip.compress(json.dumps(transfer(equipment(f"ems-{next(numbers)}", [record(0, 4)]))).encode())
+    bomb = gzip.compress(b" " * 900_000_000, 9)
+    assert len(bomb) < 1 << 20
+    before = time.monotonic()
+    answer = post_gzip(stack, bomb)
+    assert answer.status == 413 and "expected at most 1048576 bytes when inflated" in answer.json["detail"], answer
+    assert time.monotonic() - before < 2 * PATIENCE, "it is not inflated as far as it goes"
+    for bytes_, coding, path, status, why in ((whole[:-9], "gzip", "/v1/ems", 400, "expected gzip as Content-Encoding says"),
+                                              (b"{}", "gzip", "/v1/ems", 400, "expected gzip as Content-Encoding says"),
+                                              (whole + whole, "gzip", "/v1/ems", 400, "expected nothing after the gzip member"),
+                                              (whole, "br", "/v1/ems", 415, "Content-Encoding: expected gzip or none, got br"),
+                                              (whole, "gzip, gzip", "/v1/ems", 415, "Content-Encoding: expected gzip or none"),
+                                              (whole, "gzip", "/v1/devices", 415, "Content-Encoding: expected none, got gzip")):
+        answer = post_gzip(stack, bytes_, coding, path)
+        assert answer.status == status and why in answer.json["detail"], (coding, path, answer)
+
+
+@pytest.mark.parametrize("number", ["1e-999999", "1e999999", "-1E+999999", "1e-16384", "9" * 140000, "0." + "0" * 17000 + "1"], ids=lambda n: n[:12])
+def test_a_number_that_nobody_can_keep_is_refused_by_name(stack, number):
+    body = json.dumps(transfer(equipment(f"ems-{next(numbers)}", [record(0, 4711)]))).replace("4711", number)
+    answer = stack.rest("/v1/ems", "OPERATOR", "POST", body, {"Content-Type": "application/json"})
+    assert answer.status == 422, answer
+    assert answer.json["detail"].startswith("TVC: byte ") and "expected a number of at most 400 characters and an exponent of -400 to 400, got " + number[:40] in answer.json["detail"]
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e-300", "-1e400", "0.1e-399"])
+def test_a_number_far_from_any_temperature_is_kept_and_no_reading(stack, number):
+    serial = f"ems-{next(numbers)}"
+    body = json.dumps(transfer(equipment(serial, [record(0, 4711)]))).replace("4711", number)
+    answer = stack.rest("/v1/ems", "OPERATOR", "POST", body, {"Content-Type": "application/json"})
+    assert (answer.status, answer.json.get("new_records")) == (200, 1) if "400" not in number else answer.status < 500, answer
+
+
+def test_numbers_of_other_bodies_are_bounded_too(stack):
+    answer = stack.rest("/v1/devices/spare-01/config", "OPERATOR", "PUT", '{"config":{"x":1e-999999},"reason":"test"}', {"Content-Type": "application/json", "If-Match": "*"})
+    assert answer.status == 422 and answer.json["detail"].startswith("x: byte "), answer

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Compressed answers come back as they were, however they were cut into pieces, and only who takes them gets them. */
+ * Compressed answers come back as they were, however they were cut into pieces, and only who takes them gets them;
+ * compressed requests are inflated so far and no further. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,12 +116,78 @@ static void test_gzip_is_taken_when_named_or_meant_and_not_weighted_zero(void **
 			fail_msg("'%s'", rows[i].field);
 }
 
+static struct evbuffer *zipped(size_t size)
+{
+	char *text = text_of(size);
+	struct evbuffer *body = evbuffer_new();
+	evbuffer_add(body, text, size);
+	gzip_whole(body);
+	free(text);
+	return body;
+}
+
+static void test_a_request_is_inflated_to_what_it_was(void **state)
+{
+	(void)state;
+	char *text = text_of(SIZE);
+	struct evbuffer *body = zipped(SIZE);
+	struct err e = {0};
+	assert_true(gzip_inflate(body, SIZE, &e));
+	assert_int_equal(evbuffer_get_length(body), SIZE);
+	assert_memory_equal(evbuffer_pullup(body, -1), text, SIZE);
+	evbuffer_free(body);
+	free(text);
+}
+
+static void assert_not_inflated(struct evbuffer *body, uint64_t most, enum err_code code, const char *why)
+{
+	struct err e = {0};
+	assert_false(gzip_inflate(body, most, &e));
+	assert_int_equal(e.code, code);
+	assert_non_null(strstr(e.detail, why));
+	evbuffer_free(body);
+}
+
+static void test_a_request_that_inflates_to_a_byte_too_many_is_refused(void **state)
+{
+	(void)state;
+	assert_not_inflated(zipped(SIZE), SIZE - 1, ERR_TOO_LARGE, "expected at most 699999 bytes when inflated");
+	struct evbuffer *bomb = evbuffer_new();
+	static const char zeros[1 << 20];
+	for (int i = 0; i < 100; i++)
+		evbuffer_add_reference(bomb, zeros, sizeof(zeros), NULL, NULL);
+	gzip_whole(bomb);
+	assert_true(evbuffer_get_length(bomb) < 1 << 20);
+	assert_not_inflated(bomb, 1 << 20, ERR_TOO_LARGE, "expected at most 1048576 bytes");
+}
+
+static void test_what_is_no_whole_gzip_is_refused(void **state)
+{
+	(void)state;
+	struct evbuffer *cut = zipped(SIZE), *more = zipped(10), *text = evbuffer_new(), *nothing = evbuffer_new();
+	struct evbuffer *wrong = zipped(10);
+	struct evbuffer *whole = evbuffer_new();
+	evbuffer_remove_buffer(cut, whole, evbuffer_get_length(cut) - 1);
+	evbuffer_free(cut);
+	assert_not_inflated(whole, SIZE, ERR_REQUEST, "a part of it");
+	evbuffer_add(more, "x", 1);
+	assert_not_inflated(more, SIZE, ERR_REQUEST, "expected nothing after the gzip member, got 1 bytes");
+	evbuffer_add(text, "{}", 2);
+	assert_not_inflated(text, SIZE, ERR_REQUEST, "expected gzip");
+	assert_not_inflated(nothing, SIZE, ERR_REQUEST, "expected gzip");
+	evbuffer_pullup(wrong, -1)[evbuffer_get_length(wrong) - 8] ^= 1; /* its checksum */
+	assert_not_inflated(wrong, SIZE, ERR_REQUEST, "expected gzip");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_answer_unzips_to_what_it_was),
 		cmocka_unit_test(test_pieces_of_any_size_give_one_stream),
 		cmocka_unit_test(test_gzip_is_taken_when_named_or_meant_and_not_weighted_zero),
+		cmocka_unit_test(test_a_request_is_inflated_to_what_it_was),
+		cmocka_unit_test(test_a_request_that_inflates_to_a_byte_too_many_is_refused),
+		cmocka_unit_test(test_what_is_no_whole_gzip_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

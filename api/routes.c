@@ -37,7 +37,8 @@
 		QUERY("battery_below", PARAM_INT, .min = 1, .max = 100,                                                \
 		      .help = "whose battery is below so many percent"),                                               \
 		QUERY("bbox", PARAM_TEXT, .min = 7, .max = 64,                                                         \
-		      .help = "last seen within west,south,east,north, degrees")
+		      .help = "last seen within west,south,east,north, degrees"),                                      \
+		QUERY("in_excursion", PARAM_WORD, .words = "true,false", .help = "with an open excursion, or without")
 
 static const struct param devices_params[] = {
 	PAGE("devices; maybe fewer, so go on until `next` is null"),

@@ -43,8 +43,9 @@ const size_t common_option_count = COUNT(common_options);
 		{"q", OPTION_TEXT, TO_QUERY, "q", "BEGINNING", "serial, IMEI or ICCID begin with it"},                 \
 		{"silent-for", OPTION_SPAN, TO_QUERY, "silent_for", "SPAN", "not heard for so long"},                  \
 		{"battery-below", OPTION_INT, TO_QUERY, "battery_below", "PERCENT", "with less battery"},              \
+		{"bbox", OPTION_TEXT, TO_QUERY, "bbox", "W,S,E,N", "last seen in this box of degrees"},                \
 	{                                                                                                              \
-		"bbox", OPTION_TEXT, TO_QUERY, "bbox", "W,S,E,N", "last seen in this box of degrees"                   \
+		"in-excursion", OPTION_TEXT, TO_QUERY, "in_excursion", "true|false", "with an open excursion, or none" \
 	}
 
 static const struct option list_options[] = {PAGE};

@@ -25,7 +25,8 @@ ROUNDS = 3
 CONNECTIONS = 4  # what api.connections is without a setting
 CLIENTS = 16  # connections of wrk
 RATE = 200  # requests a second of the paced cases
-PAGES = ("state=active&battery_below=20", "model=Bench-2&silent_for=12h", "firmware=1.4.0&battery_below=5", "state=disabled&model=Bench-1")
+PAGES = ("state=active&battery_below=20", "model=Bench-2&silent_for=12h", "firmware=1.4.0&battery_below=5", "state=disabled&model=Bench-1",
+         "state=active&in_excursion=true")
 COLUMNS = ("per_s", "pgbench_per_s", "ratio", "p50_ms", "p99_ms", "rss_mib")
 GOALS = {"device": ("ratio", 0.4, "at least"), "fleet_page": ("p99_ms", 50, "at most"), "summary": ("p99_ms", 50, "at most"),
          "readings_csv": ("per_s", 200_000, "at least")}

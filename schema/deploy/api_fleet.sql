@@ -210,8 +210,15 @@ BEGIN
 		t.listed := ARRAY[format('f.battery_step < %s', value)];
 	WHEN 'bbox' THEN
 		RETURN api.box_terms(value);
+	WHEN 'in_excursion' THEN
+		IF value NOT IN ('true', 'false') THEN
+			PERFORM api.filter_error(name, 'true or false', value);
+		END IF;
+		t.condition := ARRAY[format('%s EXISTS (SELECT FROM fleet.listing AS x WHERE x.device_id = d.device_id AND x.in_excursion)',
+			CASE value WHEN 'false' THEN 'NOT' END)];
+		t.listed := ARRAY[CASE value WHEN 'true' THEN 'f.in_excursion' ELSE 'NOT f.in_excursion' END];
 	ELSE
-		PERFORM api.filter_error('filter', 'state, model, firmware, tag, group, q, silent_for, battery_below or bbox', name);
+		PERFORM api.filter_error('filter', 'state, model, firmware, tag, group, q, silent_for, battery_below, bbox or in_excursion', name);
 	END CASE;
 	RETURN t;
 END
@@ -477,7 +484,8 @@ BEGIN
 	SELECT * INTO found FROM api.device_ids(filter, sort, api.cursor_key(scope, page), max_rows);
 	SELECT string_agg(concat('{"serial":', to_json(d.serial), ',"state":', to_json(d.state),
 			',"firmware":', api.json_or_null(d.firmware), ',"tags":', api.json_tags(d.tags),
-			',"model":', api.json_model(m, d.hardware_revision), ',"latest":', api.json_latest(s), '}'), ',' ORDER BY n)
+			',"model":', api.json_model(m, d.hardware_revision), ',"latest":', api.json_latest(s), ',"in_excursion":', (EXISTS (SELECT FROM fleet.listing AS x
+				WHERE x.device_id = d.device_id AND x.in_excursion))::text, '}'), ',' ORDER BY n)
 	INTO items
 	FROM unnest(found.ids) WITH ORDINALITY AS f (device_id, n)
 	JOIN fleet.device AS d USING (device_id)
@@ -579,12 +587,14 @@ AS $$
 			LEFT JOIN (SELECT heard, sum(n) AS c FROM served GROUP BY 1) AS u ON heard = band),
 		'battery_pct', (SELECT json_object_agg(band, coalesce(c, 0) ORDER BY place)
 			FROM unnest(ARRAY['0-5', '5-10', '10-20', '20-50', '50-100', 'unknown']) WITH ORDINALITY AS b (band, place)
-			LEFT JOIN (SELECT battery, sum(n) AS c FROM served GROUP BY 1) AS u ON battery = band))
+			LEFT JOIN (SELECT battery, sum(n) AS c FROM served GROUP BY 1) AS u ON battery = band),
+		'in_excursion', (SELECT count(DISTINCT f.device_id) FROM fleet.listing AS f
+			WHERE f.group_id = ANY ((SELECT lists FROM mine)::int[]) AND f.in_excursion))
 $$;
 COMMENT ON FUNCTION api.count_fleet() IS
-	'Counts the devices in scope by state, model, firmware (the 100 most frequent), time since last heard and battery; the last two '
+	'Counts the devices in scope by state, model, firmware (the 100 most frequent), time since last heard and battery; these two '
 	'without banned and decommissioned devices, by whole minutes and percents as fleet.listing has them. A band of last_seen ends where '
-	'its name says and begins where the one before ends.';
+	'its name says and begins where the one before ends. in_excursion: with an open excursion.';
 
 CREATE FUNCTION api.refresh_summary() RETURNS void
 LANGUAGE sql

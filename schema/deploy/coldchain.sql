@@ -345,7 +345,7 @@ CREATE TABLE coldchain.excursion (
 CREATE UNIQUE INDEX excursion_standing ON coldchain.excursion (assignment_id, band_id, started_at) WHERE state IN ('open', 'ended');
 CREATE INDEX excursion_device ON coldchain.excursion (device_id, started_at);
 CREATE INDEX excursion_started ON coldchain.excursion (started_at) WHERE state IN ('open', 'ended');
-CREATE INDEX excursion_open ON coldchain.excursion (excursion_id) WHERE state = 'open';
+CREATE INDEX excursion_open ON coldchain.excursion (device_id) WHERE state = 'open';
 COMMENT ON TABLE coldchain.excursion IS
 	'Unbroken stays of a probe in a band, as they are known now; those that stand are open or ended. Computed from readings, '
 	'assignments and profile versions alone. What was said before is in coldchain.excursion_revision.';

@@ -351,10 +351,14 @@ DECLARE
 BEGIN
 	PERFORM coldchain.expose(lots) WHERE lots IS NOT NULL;
 	PERFORM coldchain.settle(devices);
+	-- The last, for whoever changes a device has locked its latest state before its places in the lists.
+	PERFORM fleet.relist_excursions(devices, ARRAY(SELECT e.device_id FROM coldchain.excursion AS e
+		WHERE e.device_id = ANY (devices) AND e.state = 'open'));
 END
 $$;
 COMMENT ON FUNCTION coldchain.evaluate_claimed(int[], timestamptz[]) IS
-	'All that coldchain.evaluate() does for devices which it has claimed: excursions, exposures of their lots, and the flags of the calm ones.';
+	'All that coldchain.evaluate() does for devices which it has claimed: excursions, exposures of their lots, the flags of the calm ones, and '
+	'who is listed as in an excursion.';
 
 CREATE FUNCTION coldchain.evaluate(most int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
@@ -408,6 +412,14 @@ COMMENT ON FUNCTION coldchain.evaluate(int) IS
 	'(a warning says why) goes to the end of the line. Several may '
 	'call at once, each call a transaction of its own (READ COMMITTED). Ask a few times a second: nobody is notified, for PostgreSQL commits '
 	'transactions that notify one after the other.';
+
+CREATE OR REPLACE FUNCTION fleet.in_excursion() RETURNS SETOF int
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT DISTINCT e.device_id FROM coldchain.excursion AS e WHERE e.state = 'open'
+$$;
+COMMENT ON FUNCTION fleet.in_excursion() IS 'The devices with an open excursion, each once.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA coldchain FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.algorithm(), coldchain.samples(int, smallint, tstzrange, timestamptz),

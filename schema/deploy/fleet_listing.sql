@@ -37,6 +37,7 @@ CREATE TABLE fleet.listing (
 	battery_step smallint NOT NULL DEFAULT fleet.battery_step(NULL),
 	lat_step smallint,
 	lon_step smallint,
+	in_excursion boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL,
 	serial text COLLATE "C" NOT NULL,
 	state text COLLATE "C" NOT NULL,
@@ -53,10 +54,14 @@ CREATE INDEX listing_battery ON fleet.listing (group_id, battery_step, device_id
 CREATE INDEX listing_kind ON fleet.listing (group_id, state, model_id, firmware, battery_step, heard, lat_step, lon_step)
 	INCLUDE (serial, device_id);
 CREATE INDEX listing_place ON fleet.listing (group_id, lat_step, lon_step);
+-- Few devices are in an excursion: an order of their own costs the others nothing.
+CREATE INDEX listing_excursion_serial ON fleet.listing (group_id, serial) WHERE in_excursion;
+CREATE INDEX listing_excursion_heard ON fleet.listing (group_id, heard, device_id) WHERE in_excursion;
+CREATE INDEX listing_excursion_battery ON fleet.listing (group_id, battery_step, device_id) WHERE in_excursion;
 COMMENT ON TABLE fleet.listing IS
 	'What devices are listed by: a row for each device (group_id 0) and one more for each static group that it is in. serial, model_id, '
 	'state, firmware, tags and created_at are those of fleet.device at any time; the steps are those of telemetry.device_state when '
-	'fleet.sweep() last came by (fleet.sweep_state). fleet.fill_listing() makes it anew.';
+	'fleet.sweep() last came by (fleet.sweep_state); in_excursion is what coldchain.evaluate() found last. fleet.fill_listing() makes it anew.';
 COMMENT ON COLUMN fleet.listing.device_id IS 'The device.';
 COMMENT ON COLUMN fleet.listing.group_id IS 'The group whose list the row is in; 0: the list of all devices.';
 COMMENT ON COLUMN fleet.listing.heard IS 'Minute in which the device was last heard, since 1970, UTC; -2147483648: never.';
@@ -64,6 +69,7 @@ COMMENT ON COLUMN fleet.listing.model_id IS 'What kind of tracker it is.';
 COMMENT ON COLUMN fleet.listing.battery_step IS 'Battery charge in whole percents, -1 to 101; 32767: not told.';
 COMMENT ON COLUMN fleet.listing.lat_step IS 'Latitude in fifths of a degree from 90 south, rounded down; NULL: no position.';
 COMMENT ON COLUMN fleet.listing.lon_step IS 'Longitude in fifths of a degree from 180 west, rounded down; NULL: no position.';
+COMMENT ON COLUMN fleet.listing.in_excursion IS 'True: an excursion of the device is open.';
 COMMENT ON COLUMN fleet.listing.created_at IS 'When it was registered.';
 COMMENT ON COLUMN fleet.listing.serial IS 'Its serial number.';
 COMMENT ON COLUMN fleet.listing.state IS 'Its state.';
@@ -148,9 +154,11 @@ AS $$
 BEGIN
 	-- Whoever is changing one of the devices is waited for, or waits until this row is there to be changed too.
 	PERFORM FROM fleet.device AS d WHERE d.device_id IN (SELECT j.device_id FROM joined AS j) ORDER BY d.device_id FOR SHARE;
-	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at, serial,
+	PERFORM FROM fleet.listing AS f WHERE f.device_id IN (SELECT j.device_id FROM joined AS j) AND f.group_id = 0
+	ORDER BY f.device_id FOR SHARE;
+	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, in_excursion, created_at, serial,
 		state, firmware, tags)
-	SELECT f.device_id, j.group_id, f.heard, f.model_id, f.battery_step, f.lat_step, f.lon_step, f.created_at, f.serial,
+	SELECT f.device_id, j.group_id, f.heard, f.model_id, f.battery_step, f.lat_step, f.lon_step, f.in_excursion, f.created_at, f.serial,
 		f.state, f.firmware, f.tags
 	FROM joined AS j JOIN fleet.listing AS f ON f.device_id = j.device_id AND f.group_id = 0;
 	RETURN NULL;
@@ -256,19 +264,45 @@ COMMENT ON FUNCTION fleet.sweep(interval, int, int) IS
 	'short transaction. Does nothing when another session does so, or did less than `pace` ago. True: a round is complete, so every step '
 	'is at most as old as the round. Called every second by the background of coldfleet-api, from as many processes as there are.';
 
+CREATE FUNCTION fleet.in_excursion() RETURNS SETOF int
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT NULL::int LIMIT 0
+$$;
+COMMENT ON FUNCTION fleet.in_excursion() IS 'The devices with an open excursion, each once; none until coldchain_engine is deployed, which replaces this.';
+
+CREATE FUNCTION fleet.relist_excursions(devices int[], within int[]) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ids CONSTANT int[] := ARRAY(SELECT f.device_id FROM fleet.listing AS f WHERE f.device_id = ANY (devices) AND f.group_id = 0
+		AND f.in_excursion <> (f.device_id = ANY (within)));
+BEGIN
+	IF ids <> '{}' THEN
+		-- Whoever is putting one of them into a group is waited for, and the new row is then seen.
+		PERFORM FROM fleet.listing AS f WHERE f.device_id = ANY (ids) ORDER BY f.device_id, f.group_id FOR NO KEY UPDATE;
+		UPDATE fleet.listing AS f SET in_excursion = f.device_id = ANY (within) WHERE f.device_id = ANY (ids);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION fleet.relist_excursions(int[], int[]) IS 'Of these devices those within an excursion are listed so, the others not.';
+
 CREATE FUNCTION fleet.fill_listing() RETURNS void
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 	TRUNCATE fleet.listing;
-	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at, serial,
+	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, in_excursion, created_at, serial,
 		state, firmware, tags)
 	SELECT d.device_id, g.group_id, fleet.heard_step(s.received_at), d.model_id, fleet.battery_step(s.battery_pct),
-		fleet.place_step(s.latitude, 90), fleet.place_step(s.longitude, 180), d.created_at, d.serial,
+		fleet.place_step(s.latitude, 90), fleet.place_step(s.longitude, 180), e.device_id IS NOT NULL, d.created_at, d.serial,
 		d.state, d.firmware, d.tags
 	FROM fleet.device AS d LEFT JOIN telemetry.device_state AS s USING (device_id)
 	JOIN (SELECT m.device_id, m.group_id FROM fleet.group_member AS m UNION ALL SELECT n.device_id, 0 FROM fleet.device AS n) AS g
 		USING (device_id)
+	LEFT JOIN fleet.in_excursion() AS e (device_id) USING (device_id)
 	ORDER BY d.device_id, g.group_id;
 	SELECT fleet.plant_fences()
 $$;
@@ -286,7 +320,8 @@ CREATE POLICY scope ON fleet.fence TO coldfleet_api_definer
 
 REVOKE ALL ON FUNCTION fleet.heard_step(timestamptz), fleet.battery_step(real), fleet.place_step(double precision, int),
 	fleet.device_listed(), fleet.device_relisted(), fleet.member_listed(), fleet.member_unlisted(), fleet.fence_width(),
-	fleet.plant_fences(), fleet.sweep(interval, int, int), fleet.fill_listing() FROM PUBLIC;
+	fleet.plant_fences(), fleet.sweep(interval, int, int), fleet.in_excursion(), fleet.relist_excursions(int[], int[]), fleet.fill_listing()
+	FROM PUBLIC;
 GRANT SELECT ON fleet.listing, fleet.fence, fleet.sweep_state TO coldfleet_api_definer;
 GRANT EXECUTE ON FUNCTION fleet.heard_step(timestamptz), fleet.sweep(interval, int, int) TO coldfleet_api_definer;
 

@@ -5,6 +5,14 @@ BEGIN;
 DROP TRIGGER assignment_changed ON coldchain.assignment;
 DROP TRIGGER assignment_came ON coldchain.assignment;
 DROP FUNCTION coldchain.evaluate(int);
+CREATE OR REPLACE FUNCTION fleet.in_excursion() RETURNS SETOF int
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT NULL::int LIMIT 0
+$$;
+COMMENT ON FUNCTION fleet.in_excursion() IS 'The devices with an open excursion, each once; none until coldchain_engine is deployed, which replaces this.';
+UPDATE fleet.listing SET in_excursion = false WHERE in_excursion;
 DROP FUNCTION coldchain.evaluate_claimed(int[], timestamptz[]);
 DROP FUNCTION coldchain.settle(int[]);
 DROP FUNCTION coldchain.expose(int[]);

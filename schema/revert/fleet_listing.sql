@@ -7,6 +7,8 @@ DROP TRIGGER device_relisted ON fleet.device;
 DROP TRIGGER member_listed ON fleet.group_member;
 DROP TRIGGER member_unlisted ON fleet.group_member;
 DROP FUNCTION fleet.fill_listing();
+DROP FUNCTION fleet.relist_excursions(int[], int[]);
+DROP FUNCTION fleet.in_excursion();
 DROP FUNCTION fleet.sweep(interval, int, int);
 DROP FUNCTION fleet.plant_fences();
 DROP FUNCTION fleet.fence_width();

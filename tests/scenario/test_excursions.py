@@ -86,6 +86,21 @@ def test_whatever_the_order_of_messages_the_same_excursions_are_found(line, watc
     assert alarms == [("cleared",)], "raised once"
 
 
+def test_the_fleet_is_filtered_and_counted_by_who_is_in_an_excursion(line, watched):
+    def found():
+        return [d["serial"] for d in line.stack.rest(f"/v1/devices?in_excursion=true&q={watched.serial}").json["items"]]
+    counted = line.stack.rest("/v1/fleet/summary").json["in_excursion"]
+    assert found() == []
+    watched.ask(senml([5, 9, 9], seq=0, step=STEP))
+    evaluate(line)
+    assert found() == [watched.serial]
+    wait_for(lambda: line.stack.rest("/v1/fleet/summary").json["in_excursion"] == counted + 1, 30, "a fresh count")
+    watched.ask(senml([5], seq=3, start=round(time.time())))
+    evaluate(line)
+    assert found() == []
+    assert line.stack.rest("/v1/devices?in_excursion=maybe").status == 400
+
+
 def test_a_fault_of_the_sensor_is_not_evaluated(line, watched):
     watched.ask(senml([5, 999, 5], seq=0, step=STEP))
     assert watched.count() == 3 and due(line, watched) == 0

@@ -2,7 +2,7 @@
 -- The fleet as a list: every filter and sort against the answer of a plain scan, pages, scope, export and counts.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(45);
+SELECT plan(52);
 
 SELECT fleet.register_device('f-' || lpad(n::text, 3, '0'), 'Maker', 'F' || n % 3, 'A', NULL, '89490' || lpad(n::text, 14, '0'))
 FROM generate_series(1, 60) AS n;
@@ -19,6 +19,7 @@ INSERT INTO fleet.device_group (name) VALUES ('seven') RETURNING group_id AS sev
 INSERT INTO fleet.group_member (group_id, device_id) SELECT :seven, device_id FROM t WHERE n % 7 = 0;
 INSERT INTO fleet.device_group (name, filter) VALUES ('weak', '{"battery_below": 10, "state": "active"}');
 SELECT fleet.fill_listing();
+SELECT fleet.relist_excursions(ARRAY(SELECT device_id FROM t), ARRAY(SELECT device_id FROM t WHERE n % 11 = 0));
 SELECT set_config('coldfleet.scope', '*', true);
 
 CREATE FUNCTION pg_temp.walk(filter jsonb, sort text DEFAULT 'serial', size int DEFAULT 7) RETURNS int[] LANGUAGE plpgsql AS $$
@@ -56,6 +57,7 @@ FROM (VALUES ('{}', 'true'), ('{"state": "disabled"}', 'n % 10 = 0'), ('{"state"
 	('{"battery_below": "30"}', 'battery_pct < 30'), ('{"bbox": "-50,3,10,20.5"}', '2 * n - 60 BETWEEN -50 AND 10 AND n BETWEEN 3 AND 20.5'),
 	('{"bbox": "-20,20,-15.5,22"}', '2 * n - 60 BETWEEN -20 AND -15.5 AND n BETWEEN 20 AND 22'),
 	('{"bbox": "50,0,-50,90"}', '2 * n - 60 >= 50 OR 2 * n - 60 <= -50'),
+	('{"in_excursion": "true"}', 'n % 11 = 0'), ('{"in_excursion": "false", "model": "F1"}', 'n % 11 > 0 AND n % 3 = 1'),
 	('{"state": "active", "model": "F2", "tag": "even", "battery_below": "50"}', 'n % 10 > 0 AND n % 3 = 2 AND n % 2 = 0 AND battery_pct < 50')
 	) AS v (filter, condition);
 SELECT is((SELECT jsonb_agg(d -> 'serial') FROM jsonb_array_elements(api.devices(10, NULL, 'serial', jsonb_build_object('q', q))::jsonb -> 'items') AS d),
@@ -77,7 +79,8 @@ FROM (VALUES ('serial', '{"state": "lost"}', 'state: expected registered, active
 	('serial', '{"bbox": "1,2,3"}', 'bbox: expected west,south,east,north in degrees, got ''1,2,3'''),
 	('serial', '{"group": "nosuch"}', 'group: expected the name of a group, got ''nosuch'''),
 	('serial', '{"battery_below": "0"}', 'battery_below: expected a whole number from 1 to 100, got ''0'''),
-	('serial', '{"colour": "red"}', 'filter: expected state, model, firmware, tag, group, q, silent_for, battery_below or bbox, got ''colour'''),
+	('serial', '{"colour": "red"}', 'filter: expected state, model, firmware, tag, group, q, silent_for, battery_below, bbox or in_excursion, got ''colour'''),
+	('serial', '{"in_excursion": "yes"}', 'in_excursion: expected true or false, got ''yes'''),
 	('height', '{}', 'sort: expected serial, last_seen or battery, with - before it for the reverse, got ''height''')) AS v (sort, filter, message);
 SELECT throws_ok(format('SELECT api.devices(10, %L, ''-battery'', ''{}'')', api.devices(10, NULL, 'battery', '{}')::json ->> 'next'),
 	'CF400', NULL, 'test_a_cursor_of_one_order_does_not_fit_another');
@@ -106,9 +109,14 @@ SELECT is((SELECT body FROM api.devices_export('csv', '{"q": "f-004"}', 'f-003')
 		btrim(api.json_time(received_at), '"')) FROM fleet.device JOIN telemetry.device_state USING (device_id) WHERE serial = 'f-004'),
 	'test_an_export_as_csv_goes_on_after_its_key_without_a_header');
 SELECT is(api.fleet_summary()::jsonb #> '{by_state,disabled}', '6', 'test_the_summary_counts_states');
+SELECT is(api.fleet_summary()::jsonb -> 'in_excursion', '5', 'test_the_summary_counts_devices_in_an_excursion');
+SELECT is((SELECT jsonb_agg(d -> 'in_excursion') FROM jsonb_array_elements(api.devices(2, NULL, 'serial', '{"q": "f-01"}')::jsonb -> 'items') AS d),
+	'[false, true]', 'test_a_list_says_who_is_in_an_excursion');
 SELECT set_config('coldfleet.scope', :'seven', true);
 SELECT is(pg_temp.walk('{}'), pg_temp.those('n % 7 = 0'), 'test_a_scope_sees_its_own_devices_alone');
 SELECT is(api.fleet_summary()::jsonb ->> 'total', '8', 'test_a_scope_is_counted_for_itself');
+SELECT is(pg_temp.walk('{"in_excursion": "true"}'), '{}', 'test_a_scope_sees_no_excursions_of_others');
+SELECT is(api.fleet_summary()::jsonb -> 'in_excursion', '0', 'test_and_counts_none');
 SELECT set_config('coldfleet.scope', '', true);
 SELECT is(pg_temp.walk('{}'), '{}', 'test_without_a_scope_nothing_is_seen');
 

@@ -2,7 +2,7 @@
 -- Excursions, exposures, figures and their alarms by example; excursion_property.py compares any order with a naive reference.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(57);
+SELECT plan(62);
 
 SELECT coldchain.put_profile('t-excursion', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8, "effective_from": "2026-01-01", "bands": [
 	{"code": "hot", "lower_c": 8, "counting": "single", "allowed_s": 1800},
@@ -58,6 +58,9 @@ CREATE FUNCTION pg_temp.changes(device int) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(r.change, ' ' ORDER BY r.excursion_id, r.revision) FROM coldchain.excursion_revision AS r
 	JOIN coldchain.excursion AS e USING (excursion_id) JOIN coldchain.band AS b USING (band_id) WHERE r.device_id = device AND b.code = 'hot'
 $$;
+CREATE FUNCTION pg_temp.listed(device int) RETURNS int[] LANGUAGE sql AS $$
+	SELECT coalesce(array_agg(f.group_id ORDER BY f.group_id), '{}') FROM fleet.listing AS f WHERE f.device_id = device AND f.in_excursion
+$$;
 
 -- A stay that lasts
 
@@ -70,6 +73,10 @@ SELECT results_eq(format('SELECT pg_temp.stays(%s)', :a), ARRAY['open 30 30 - - 
 SELECT pg_temp.say(:a, '{40,50}', '{9,10}');
 SELECT results_eq(format('SELECT pg_temp.stays(%s)', :a), ARRAY['open 30 50 - - 20 0'], 'test_an_open_stay_follows_its_readings');
 SELECT is(pg_temp.changes(:a), 'found', 'test_what_only_goes_on_is_no_revision');
+SELECT is(pg_temp.listed(:a), '{0}', 'test_a_device_with_an_open_excursion_is_listed_so');
+INSERT INTO fleet.device_group (name) VALUES ('t excursion') RETURNING group_id AS team \gset
+INSERT INTO fleet.group_member (group_id, device_id) VALUES (:team, :a);
+SELECT is(pg_temp.listed(:a), ARRAY[0, :team], 'test_and_in_the_list_of_a_group_that_it_joins_then');
 SELECT is_empty(format('SELECT pg_temp.alarms(%s)', :a), 'test_there_is_no_alarm_before_the_allowed_duration_is_over');
 SELECT pg_temp.say(:a, '{60}', '{9}');
 SELECT results_eq(format('SELECT pg_temp.stays(%s)', :a), ARRAY['open 30 60 - 60 30 0'], 'test_the_alarm_is_the_start_plus_the_allowed_duration');
@@ -77,6 +84,7 @@ SELECT results_eq(format('SELECT pg_temp.alarms(%s)', :a), ARRAY['raised 01:00 f
 SELECT is(pg_temp.say(:a, '{70}', '{5}'), 1, 'test_while_a_stay_is_open_every_reading_is_evaluated');
 SELECT results_eq(format('SELECT pg_temp.stays(%s)', :a), ARRAY['ended 30 60 70 60 40 0'], 'test_a_stay_ends_with_the_first_sample_back_in_range');
 SELECT results_eq(format('SELECT pg_temp.alarms(%s)', :a), ARRAY['cleared 01:00 f hot'], 'test_the_end_clears_the_alarm');
+SELECT is(pg_temp.listed(:a), '{}', 'test_after_its_end_it_is_in_no_list_as_in_an_excursion');
 SELECT is(pg_temp.say(:a, '{80}', '{5}'), 0, 'test_after_its_end_readings_within_the_limits_are_not_evaluated');
 SELECT is(pg_temp.changes(:a), 'found alarm ended', 'test_each_thing_that_was_said_is_a_revision');
 SELECT pg_temp.say(:a, '{90,100,110,120}', '{9,9,9,5}');
@@ -136,11 +144,13 @@ SELECT results_eq(format('SELECT pg_temp.alarms(%s)', :d), ARRAY['raised 00:35 t
 UPDATE coldchain.assignment SET during = '[2026-09-01 00:30Z,)' WHERE device_id = :d AND probe = 1;
 SELECT coldchain.evaluate(10);
 SELECT results_eq(format('SELECT pg_temp.stays(%s)', :d), ARRAY['open 35 35 - - 0 0'], 'test_an_excursion_begins_with_the_association');
+SELECT is(pg_temp.listed(:d), '{0}', 'test_one_found_late_is_listed_too');
 SELECT is(pg_temp.changes(:d), 'found revised', 'test_and_its_correction_is_a_revision');
 UPDATE coldchain.assignment SET during = 'empty' WHERE device_id = :d AND probe = 1;
 SELECT coldchain.evaluate(10);
 SELECT is_empty(format('SELECT pg_temp.stays(%s)', :d), 'test_a_withdrawn_association_leaves_none');
 SELECT is(pg_temp.changes(:d), 'found revised retracted', 'test_and_is_kept_as_retracted');
+SELECT is(pg_temp.listed(:d), '{}', 'test_and_is_not_listed');
 
 -- Cumulative, of a lot
 

@@ -3,21 +3,21 @@
 -- random fleets give what a plain query over the tables gives, for any filters, sorts and scopes, however they are found.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(20);
+SELECT plan(23);
 SELECT setseed(0.25);
 
 -- A listing as it should be, from the tables alone.
 CREATE VIEW pg_temp.wanted AS
 SELECT d.device_id, g.group_id, fleet.heard_step(s.received_at) AS heard, d.model_id, fleet.battery_step(s.battery_pct) AS battery_step,
 	fleet.place_step(s.latitude, 90) AS lat_step, fleet.place_step(s.longitude, 180) AS lon_step, d.created_at, d.serial, d.state,
-	d.firmware, d.tags
+	d.firmware, d.tags, d.device_id IN (SELECT fleet.in_excursion()) AS in_excursion
 FROM fleet.device AS d JOIN telemetry.device_state AS s USING (device_id)
 CROSS JOIN LATERAL (SELECT 0 UNION ALL SELECT m.group_id FROM fleet.group_member AS m WHERE m.device_id = d.device_id) AS g (group_id);
 CREATE FUNCTION pg_temp.wrong() RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(*) FROM ((TABLE pg_temp.wanted EXCEPT SELECT device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at,
-		serial, state, firmware, tags FROM fleet.listing)
-		UNION ALL (SELECT device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at, serial, state, firmware, tags
-		FROM fleet.listing EXCEPT TABLE pg_temp.wanted)) AS u
+		serial, state, firmware, tags, in_excursion FROM fleet.listing)
+		UNION ALL (SELECT device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at, serial, state, firmware, tags,
+		in_excursion FROM fleet.listing EXCEPT TABLE pg_temp.wanted)) AS u
 $$;
 CREATE FUNCTION pg_temp.round(width int DEFAULT 100000) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
@@ -68,6 +68,26 @@ SELECT is((SELECT count(DISTINCT device_id) FROM fleet.listing WHERE lon_step IS
 SELECT is(pg_temp.round(), 1 + (SELECT count(*) FROM fleet.device WHERE device_id % 7 = 0)::int / 5000, 'test_the_sweep_goes_on_where_it_ended');
 SELECT is(pg_temp.wrong(), 0::bigint, 'test_values_out_of_bounds_have_steps');
 
+-- One device in six is in an excursion.
+SELECT coldchain.put_profile('l', '{"source": "test", "storage_upper_c": 8, "bands": [{"code": "hot", "lower_c": 8, "allowed_s": 0}]}') AS version \gset
+INSERT INTO coldchain.product (name) VALUES ('l');
+INSERT INTO coldchain.lot (product_id, number) SELECT product_id, 'l' FROM coldchain.product WHERE name = 'l';
+INSERT INTO coldchain.shipment (reference) VALUES ('l');
+INSERT INTO coldchain.shipment_lot SELECT shipment_id, lot_id FROM coldchain.shipment, coldchain.lot WHERE reference = 'l' AND number = 'l';
+INSERT INTO coldchain.assignment (device_id, shipment_id, lot_id, profile_version_id, during)
+SELECT device_id, shipment_id, lot_id, :version, '[2026-01-01,)'
+FROM coldchain.shipment_lot JOIN coldchain.lot USING (lot_id), (SELECT device_id FROM fleet.device WHERE serial LIKE 'l-%' AND random() < 0.17) AS d
+WHERE number = 'l';
+INSERT INTO coldchain.excursion (state, device_id, probe, assignment_id, band_id, algorithm, started_at, last_at, out_s, unobserved_s, min_c, max_c,
+	samples, observed)
+SELECT 'open', device_id, 0, assignment_id, band_id, 1, now(), now(), 0, 0, 9, 9, 1, '{}'
+FROM coldchain.assignment AS a JOIN coldchain.shipment USING (shipment_id) JOIN coldchain.band USING (profile_version_id) WHERE reference = 'l';
+SELECT cmp_ok(pg_temp.wrong(), '>', 150::bigint, 'test_excursions_alone_change_no_list');
+SELECT fleet.relist_excursions(ARRAY(SELECT device_id FROM fleet.device), ARRAY(SELECT fleet.in_excursion()));
+SELECT is(pg_temp.wrong(), 0::bigint, 'test_who_is_in_an_excursion_is_listed_so');
+SELECT fleet.fill_listing();
+SELECT is(pg_temp.wrong(), 0::bigint, 'test_lists_made_anew_are_the_same');
+
 -- Pages, against a plain query. Random filters, each with one chance in three.
 
 CREATE FUNCTION pg_temp.pick(VARIADIC words text[]) RETURNS text LANGUAGE sql VOLATILE AS $$
@@ -79,7 +99,7 @@ CREATE FUNCTION pg_temp.random_filter() RETURNS jsonb LANGUAGE sql VOLATILE AS $
 		'tag', pg_temp.pick('x', 'rare', 'rare,x', 'z', 'nosuch'), 'group', pg_temp.pick('lg1', 'lg2', 'lg3', 'weak'),
 		'silent_for', pg_temp.pick('1m', '12h', '3d', '8d'), 'battery_below', pg_temp.pick('1', '20', '50', '100'),
 		'bbox', pg_temp.pick('-10,30,40,70', '170,-90,-170,90', '-180,-90,180,90', '0,0,0.3,0.3'),
-		'q', pg_temp.pick('l-1', 'l-77', 'l-', '8949', '3')))
+		'in_excursion', pg_temp.pick('true', 'false'), 'q', pg_temp.pick('l-1', 'l-77', 'l-', '8949', '3')))
 $$;
 INSERT INTO fleet.sim (device_id, iccid) SELECT device_id, '89490' || lpad(device_id::text, 14, '0') FROM fleet.device WHERE device_id % 4 = 0;
 INSERT INTO fleet.device_group (name, filter) VALUES ('weak', '{"battery_below": 30, "tag": "x"}');
@@ -105,6 +125,8 @@ BEGIN
 		AND (f ->> 'battery_below' IS NULL OR s.battery_pct < (f ->> 'battery_below')::int)
 		AND (f ->> 'bbox' IS NULL OR (SELECT s.latitude BETWEEN b[2] AND b[4] AND CASE WHEN b[1] <= b[3] THEN s.longitude BETWEEN b[1] AND b[3]
 			ELSE s.longitude >= b[1] OR s.longitude <= b[3] END FROM (SELECT string_to_array(f ->> 'bbox', ',')::float8[]) AS v (b)))
+		AND (f ->> 'in_excursion' IS NULL OR (f ->> 'in_excursion')::boolean = EXISTS (SELECT FROM coldchain.excursion AS e
+			WHERE e.device_id = d.device_id AND e.state = 'open'))
 		AND (f ->> 'q' IS NULL OR starts_with(d.serial, f ->> 'q') OR EXISTS (SELECT FROM fleet.sim AS i
 			WHERE i.device_id = d.device_id AND starts_with(i.iccid, f ->> 'q')))
 		AND (current_setting('coldfleet.scope') = '*' OR EXISTS (SELECT FROM fleet.group_member AS n

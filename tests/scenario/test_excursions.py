@@ -98,7 +98,7 @@ def test_the_fleet_is_filtered_and_counted_by_who_is_in_an_excursion(line, watch
     watched.ask(senml([5], seq=3, start=round(time.time())))
     evaluate(line)
     assert found() == []
-    assert line.stack.rest("/v1/devices?in_excursion=maybe").status == 400
+    assert line.stack.rest("/v1/devices?in_excursion=maybe").status == 422
 
 
 def test_a_fault_of_the_sensor_is_not_evaluated(line, watched):

@@ -213,7 +213,8 @@ COMMENT ON COLUMN command.command.request_id IS 'The request that it belongs to.
 COMMENT ON COLUMN command.command.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN command.command.expires_at IS 'The device does not begin it after this.';
 COMMENT ON COLUMN command.command.retry_at IS
-	'signed: since when it can be sent; sent or accepted: when to look whether it has been answered. infinity: only its device being heard '
+	'signed: since when it can be sent, or until when it lets an earlier one of its device be answered; sent or accepted: when to look '
+	'whether it has been answered. infinity: only its device being heard '
 	'moves it on, and then this is -infinity.';
 COMMENT ON COLUMN command.command.since IS
 	'waiting, or sent and now known to have nobody who listens: since when; else, sent or accepted: when the time for a reply, or the '

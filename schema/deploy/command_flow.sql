@@ -77,9 +77,15 @@ AS $$
 DECLARE
 	ready record;
 BEGIN
-	SELECT bool_or(f.place = 'front' AND f.taken_at IS NULL) AS sign, bool_or(f.place = 'ready' AND f.retry_at <= now()) AS send INTO ready
+	SELECT bool_or(f.place = 'front' AND f.taken_at IS NULL) AS sign, bool_or(f.place = 'ready' AND f.retry_at < 'infinity') AS send,
+		bool_or(f.place = 'ready' AND f.retry_at < 'infinity' AND f.retry_at > now()) AS turn INTO ready
 	FROM unnest(devices) AS d CROSS JOIN LATERAL (
 		SELECT x.place, x.taken_at, x.retry_at FROM command.command AS x WHERE x.device_id = d AND x.place IN ('front', 'ready') OFFSET 0) AS f;
+	IF ready.turn THEN
+		-- Those that let an earlier one be answered: it may have been, or have ended.
+		UPDATE command.command AS c SET retry_at = now()
+		WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.place = 'ready' AND c.retry_at > now() AND c.retry_at < 'infinity';
+	END IF;
 	PERFORM pg_notify('command_sign', '') WHERE ready.sign;
 	PERFORM pg_notify('command_send', '') WHERE ready.send;
 END
@@ -251,6 +257,14 @@ BEGIN
 	UPDATE command.command AS c SET retry_at = CASE WHEN c.since > now() THEN c.since ELSE 'infinity' END
 	WHERE c.device_id = ANY (devices) AND c.place IS NOT NULL AND c.place = 'wire' AND c.retry_at <= now()
 		AND (c.since > now() OR NOT command.remembered(c.device_id, c.sent_at));
+	-- Those whose turn it is not: found again and again, they would keep the commands of other devices from theirs.
+	UPDATE command.command AS c SET retry_at = s.until FROM unnest(devices) AS d CROSS JOIN LATERAL (
+		SELECT max(x.since) AS until FROM command.command AS x WHERE x.device_id = d AND x.place IS NOT NULL AND x.place = 'wire'
+			AND x.state = 'sent' AND x.since > now() OFFSET 0) AS s
+	WHERE c.device_id = d AND c.place IS NOT NULL AND c.place = 'ready' AND c.urgency >= 3 AND c.retry_at <= now() AND s.until IS NOT NULL;
+	IF FOUND THEN
+		PERFORM pg_notify('command_send', '');
+	END IF;
 	RETURN QUERY
 		WITH due AS MATERIALIZED (
 			SELECT c.command_id FROM unnest(devices) AS d CROSS JOIN LATERAL (

@@ -507,6 +507,24 @@ UPDATE command.request SET not_before = now() WHERE request_id = :'later';
 SELECT pg_temp.run('coldfleet_bridge', 'SELECT command.sweep()');
 SELECT is(pg_temp.take_all(14), 1::bigint, 'test_it_is_once_that_has_come');
 
+-- Whose turn it is not
+
+SELECT fleet.register_device('turn-' || n, 't', 't', '') FROM generate_series(1, 2) AS n;
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('turn-1', '{"operation": "locate"}') $$) ->> 'id' AS before \gset
+SELECT pg_temp.take_all(60), pg_temp.store(60), pg_temp.claim(60);
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('turn-1', '{"operation": "report-now"}') $$) ->> 'id' AS after \gset
+SELECT pg_temp.take_all(61), pg_temp.store(61);
+UPDATE command.command SET retry_at = now() - interval '1 s' WHERE command_id = :'after';
+SELECT pg_temp.rest('anna', 'operator', $$ api.command_make('turn-2', '{"operation": "locate"}') $$) ->> 'id' AS other \gset
+SELECT pg_temp.take_all(62), pg_temp.store(62);
+SELECT pg_temp.run('coldfleet_bridge', $$ SELECT count(*) FROM command.claim(1, '{}') $$) FROM generate_series(1, 2);
+SELECT is(concat_ws('; ', pg_temp.stands(:'after'), pg_temp.stands(:'other')), 'signed ready; sent wire',
+	'test_what_lets_an_earlier_command_be_answered_does_not_keep_other_devices_from_theirs');
+SELECT is((SELECT retry_at FROM command.command WHERE command_id = :'after'), (SELECT since FROM command.command WHERE command_id = :'before'),
+	'test_it_is_looked_at_when_the_time_of_the_earlier_one_is_over');
+SELECT pg_temp.reply(:'before', 'succeeded'), pg_temp.claim(63);
+SELECT is(pg_temp.stands(:'after'), 'sent wire', 'test_or_as_soon_as_that_one_is_answered');
+
 SELECT is((SELECT count(*) FROM command.operation), 11::bigint, 'test_there_are_eleven_operations');
 SELECT throws_ok(format($$ SELECT pg_temp.rest('anna', 'operator', 'api.command_make(''q-4'', ''%s'')') $$, body), 'CF422', NULL, 'test_refused_is_' || body)
 FROM unnest(ARRAY['{"operation": "explode"}', '{"operation": "disable"}', '{"operation": "disable", "arguments": {"mode": "soft"}}',

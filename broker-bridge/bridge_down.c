@@ -124,7 +124,7 @@ static void send_one(struct bridge_down *d, const struct claimed *c)
 	};
 	if (!mqtt_publish(d->mqtt, &publish, &mid, &e)) {
 		log_warn(object, "not sent serial=%.*s: %s", (int)c->serial_len, c->serial, e.detail);
-		give_back(d, c->command_id, c->generation, M_REFUSED);
+		metric_add(d->metrics, M_REFUSED, 1);
 		return;
 	}
 	struct flight flight = {.generation = c->generation, .serial_len = (uint8_t)c->serial_len, .sent_at = now};
@@ -148,10 +148,14 @@ static void acknowledged(struct bridge_down *d, int mid, int reason)
 	/* What it says from now on is new: this acknowledgement came before it on the same connection. */
 	presence_remove(d->fresh, flight.serial, flight.serial_len);
 	presence_remove(d->handed, flight.serial, flight.serial_len);
-	if (reason != NO_SUBSCRIBER)
-		log_warn(object, "the broker refused a command serial=%.*s reason=0x%x", (int)flight.serial_len,
-			 flight.serial, (unsigned)reason);
-	give_back(d, flight.command_id, flight.generation, reason == NO_SUBSCRIBER ? M_UNREACHABLE : M_REFUSED);
+	if (reason == NO_SUBSCRIBER) {
+		give_back(d, flight.command_id, flight.generation, M_UNREACHABLE);
+		return;
+	}
+	/* As when it cannot be published: its device may well be there, and it goes again when its time is over. */
+	log_warn(object, "the broker refused a command serial=%.*s reason=0x%x", (int)flight.serial_len, flight.serial,
+		 (unsigned)reason);
+	metric_add(d->metrics, M_REFUSED, 1);
 }
 
 /* ---- claiming ---- */

@@ -57,11 +57,30 @@ static json_t *list_of(const char *text, bool numbers)
 	return list;
 }
 
+/* The first object of a list, made when there is none; NULL: something else was said to be the list. */
+static json_t *first_of(json_t *body, const char *key, size_t len)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)len, key);
+	if (json_object_get(body, name) == NULL)
+		json_object_set_new(body, name, json_pack("[{}]"));
+	return json_array_get(json_object_get(body, name), 0);
+}
+
 static bool add_option(json_t *body, const struct option *o, const char *text, struct err *e)
 {
 	json_t *value;
 
+	const char *key = o->key;
+
 	switch (o->to) {
+	case TO_FIRST:
+		body = first_of(body, key, strcspn(key, "."));
+		key += strcspn(key, ".") + 1;
+		if (!json_is_object(body))
+			return err_set(e, ERR_CONFIG, "--%s: expected no such list beside it", o->name);
+		/* fallthrough */
 	case TO_BODY:
 		value = o->kind == OPTION_INT ? json_integer(strtoll(text, NULL, 10)) : json_string(text);
 		break;
@@ -80,7 +99,7 @@ static bool add_option(json_t *body, const struct option *o, const char *text, s
 	default:
 		return true;
 	}
-	return set_member(body, o->key, strlen(o->key), value, e) || err_prefix(e, "--%s: ", o->name);
+	return set_member(body, key, strlen(key), value, e) || err_prefix(e, "--%s: ", o->name);
 }
 
 static size_t names_in_path(const char *path)

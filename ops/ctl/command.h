@@ -29,6 +29,7 @@ enum option_to {
 	TO_COMMAND, /* the command itself makes something of it */
 	TO_QUERY,   /* the query parameter `key` */
 	TO_BODY,    /* the member `key` ("arguments.mode") of the body: text, or a number when OPTION_INT */
+	TO_FIRST,   /* the same of the first object in a list of them ("lots.number") */
 	TO_LIST,    /* the member `key` of the body, a list of texts: "a,b,c" */
 	TO_NUMBERS, /* the same of whole numbers */
 	TO_SECONDS, /* the member `key` of the body: an OPTION_WHEN as seconds since 1970 */

@@ -55,6 +55,7 @@ bool run_logger_import(struct ctl *ctl, const struct invocation *in, struct err 
 bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_config_set(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_report(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_fleet(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_token_create(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_readings(struct ctl *ctl, const struct invocation *in, struct err *e);

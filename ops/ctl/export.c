@@ -20,3 +20,9 @@ bool run_export(struct ctl *ctl, const struct invocation *in, struct err *e)
 	reply_free(&r);
 	return ok;
 }
+
+/* A document when a format was named, else something to read. */
+bool run_report(struct ctl *ctl, const struct invocation *in, struct err *e)
+{
+	return invocation_value(in, "format") != NULL ? run_export(ctl, in, e) : run_show(ctl, in, e);
+}

@@ -238,6 +238,22 @@ static bool is_list_of_objects(const json_t *value)
 	return json_is_array(value) && json_array_size(value) > 0 && json_is_object(json_array_get(value, 0));
 }
 
+/* An object of a list: its first line has the dash. */
+static void item_print(json_t *item, FILE *to, int indent)
+{
+	char *block = NULL;
+	size_t len = 0;
+	FILE *lines = open_memstream(&block, &len);
+
+	if (lines == NULL)
+		abort();
+	object_print(item, lines, indent + 2);
+	if (fclose(lines) != 0)
+		abort();
+	fprintf(to, "%*s- %s", indent, "", len > (size_t)indent + 2 ? block + indent + 2 : "\n");
+	free(block);
+}
+
 static void field_print(const char *name, json_t *value, FILE *to, int indent, size_t widest)
 {
 	size_t i;
@@ -251,9 +267,7 @@ static void field_print(const char *name, json_t *value, FILE *to, int indent, s
 		fputc('\n', to);
 		json_array_foreach(value, i, one)
 		{
-			char *text = value_text(one);
-			fprintf(to, "%*s- %s\n", indent + 2, "", text);
-			free(text);
+			item_print(one, to, indent + 2);
 		}
 	} else {
 		char *text = value_text(value);

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from api_process import api_processes, certificate, free_port
+from device import Device
 from stack import BIN, PATIENCE, ROOT, wait_for
 
 CTL = BIN / "coldfleetctl"
@@ -544,3 +545,35 @@ def test_stream_ends_with_a_status_when_it_may_not_go_on(stack, ctl):
     ctl("stream", status=UNREACHABLE, COLDFLEET_API=f"http://127.0.0.1:{free_port()}")
     done = ctl("stream", "--type", "weather", status=FAILED)
     assert "device.state" in done.stderr
+
+
+def test_a_shipment_from_its_making_to_its_report(stack, ctl):
+    """What the README has people try: with no id but those that the answers say."""
+    made = json.loads(ctl("shipments", "create", "PO-4711", "--product", "Comirnaty", "--lot", "FX0001", "--quantity", "100", "--origin", "Lagos",
+                          "--destination", "Ikorodu", "--ignore", "0", "--json", token="OPERATOR").stdout)
+    shipment = made["id"]
+    assert (made["lots"][0]["number"], made["lots"][0]["quantity"], made["lane"]["origin"], made["ignore_s"]) == ("FX0001", 100, "Lagos", 0)
+    ctl("shipments", "assign", shipment, "spare-05", "comirnaty-us", "--interval", "60", token="OPERATOR")
+    assert "shipping" in ctl("shipments", "ship", shipment, "--reason", "truck left", token="OPERATOR").stdout
+    with Device(stack, "spare-05") as device:
+        device.send([{"n": "temp", "u": "Cel", "v": 12.5}])
+    row = wait_for(lambda: re.search(r"^ *(\d+) +open +warm +PO-4711 +FX0001 +spare-05 .* 12\.5 ", ctl("excursions", "list", "--shipment", shipment).stdout, re.M), 20)
+    shown = ctl("excursions", "show", row[1]).stdout
+    assert re.search(r"^kind: +warm$", shown, re.M) and re.search(r"^  - at: +20", shown, re.M) and "{" not in shown
+    alarm = re.search(r"^ *(\d+) +excursion +raised +spare-05", ctl("alarms", "list", "--shipment", shipment).stdout, re.M)[1]
+    assert "acknowledged" in ctl("alarms", "ack", alarm, "--reason", "box is closed", token="OPERATOR").stdout
+    ctl("shipments", "close", shipment, token="OPERATOR", status=CONFLICT)
+    ctl("shipments", "deliver", shipment, token="OPERATOR")
+    assert "expected it: the field is required" in ctl("shipments", "decide", shipment, "rejected", token="APPROVER", status=FAILED).stderr
+    ctl("shipments", "decide", shipment, "rejected", "--reason", "warm", token="OPERATOR", status=NOT_ALLOWED)
+    ctl("shipments", "decide", shipment, "rejected", "--reason", "warm", token="APPROVER")
+    assert re.search(r"PO-4711 +delivered +Lagos +Ikorodu +1 +1 +1 +rejected", ctl("shipments", "list").stdout)
+    assert json.loads(ctl("shipments", "report", shipment, "--json").stdout)["excursions"][0]["max_c"] == 12.5
+    assert json.loads(ctl("shipments", "report", shipment, "--format", "json").stdout)["shipment"]["decision"]["reason"] == "warm"
+    assert ctl("shipments", "report", shipment, "--format", "html").stdout.startswith("<!doctype html>")
+    assert "12.5" in ctl("shipments", "figures", shipment).stdout
+    ctl("shipments", "close", shipment, token="OPERATOR")
+    assert "Nothing matches." in ctl("shipments", "list", "--state", "ready").stderr
+    ctl("shipments", "show", 4711, status=NOT_FOUND)
+    assert "comirnaty-us" in ctl("profiles", "list").stdout and "above 8" in ctl("profiles", "show", "comirnaty-us").stdout
+    assert "Comirnaty" in ctl("products", "list").stdout

@@ -247,7 +247,7 @@ static void test_object_is_shown_field_by_field_nested_ones_indented(void **stat
 	fclose(to);
 	assert_string_equal(text, "serial: x\nsim:    -\nmodel:\n  name: M\xef\xbf\xbd"
 				  "1\n  ok:   yes\ntags:   a,b\nlog:\n"
-				  "  - {\"n\":1.5}\nempty:  -\n");
+				  "  - n: 1.5\nempty:  -\n");
 	free(text);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The other way in, beside the lanes: a drain empties the ring that the broker's plugin fills (broker-bridge/ring.h).
- * One reader and several stores, each with a connection to PostgreSQL of its own: while one batch commits the next ones
- * are read. The ring's room is given back in the order of the ring, after the commits. */
+ * One reader and several stores, each with a connection to PostgreSQL and devices of its own: while batches commit the
+ * next ones are read. The ring's room is given back in the order of the ring, after the commits. */
 #ifndef COLDFLEET_INGEST_DRAIN_H
 #define COLDFLEET_INGEST_DRAIN_H
 

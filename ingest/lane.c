@@ -84,7 +84,7 @@ static void on_resolved(bool ok, void *arg)
 		return;
 	}
 	batch_resolve(&lane->batch, directory_devices(lane->options.directory));
-	store_batch(lane->store, &lane->batch, on_stored);
+	store_batch(lane->store, &lane->batch, on_stored, lane);
 }
 
 static void store(void *arg)
@@ -92,7 +92,7 @@ static void store(void *arg)
 	struct lane *lane = arg;
 	lane->batch_closed_at = clock_now_us();
 	if (lane->batch.unresolved == 0)
-		store_batch(lane->store, &lane->batch, on_stored);
+		store_batch(lane->store, &lane->batch, on_stored, lane);
 	else
 		directory_refresh(lane->options.directory, on_resolved, lane);
 }

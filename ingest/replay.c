@@ -130,7 +130,7 @@ static void store(struct replay *r)
 		return;
 	}
 	r->state = REPLAY_STORING;
-	store_batch(r->store, &r->batch, on_stored);
+	store_batch(r->store, &r->batch, on_stored, r);
 }
 
 /* Devices registered before their message was replayed are known from here on. */

@@ -2,7 +2,8 @@
  *
  * A batch is a stack of ranges of messages, at first one. Each range is one segment, that is, one transaction:
  * committed, or refused and split in halves. After a commit that stored fewer readings than were sent, a second segment
- * looks for those whose key was taken by other values. */
+ * looks for those whose key was taken by other values. The next batch is sent while PostgreSQL has the one before: on
+ * one connection they commit in the order in which they were sent. */
 #include "ingest/store.h"
 
 #include <stdlib.h>
@@ -27,19 +28,14 @@ struct span {
 	int64_t from, to; /* microseconds since 1970, half-open */
 };
 
-struct store {
-	struct db *db;
-	const char *name;
-	struct metrics *metrics;
-	store_event_cb *cb;
-	void *arg;
-
-	struct span partitions[PARTITIONS_MAX]; /* ascending */
-	size_t partition_count;
-
-	struct batch *batch; /* in work; NULL: none */
+/* A batch in work. */
+struct job {
+	struct store *store;
+	struct job *next; /* of those in work, in the order of store_batch(); or of the spare ones */
+	bool started;
+	struct batch *batch;
 	store_done_cb *done;
-	struct event *kick; /* starts a batch from the loop */
+	void *arg;
 	struct arena *arena;
 	struct range ranges[RANGES_MAX];
 	size_t range_count;
@@ -56,39 +52,58 @@ struct store {
 	size_t receipts_kept; /* of ranges that are committed */
 };
 
+struct store {
+	struct db *db;
+	const char *name;
+	struct metrics *metrics;
+	store_event_cb *cb;
+	void *arg;
+	struct event *kick; /* starts batches from the loop */
+	struct job *jobs, *spare;
+
+	struct span partitions[PARTITIONS_MAX]; /* ascending */
+	size_t partition_count;
+};
+
 static const struct statement *const statements[] = {
 	&stmt_ingest_store_readings, &stmt_ingest_advance,    &stmt_ingest_find_conflicts,
 	&stmt_ingest_quarantine,     &stmt_ingest_partitions, &stmt_ingest_ensure_partitions,
 	&stmt_ingest_store_status,
 };
 
-static void next_range(struct store *s);
-static void send_range(struct store *s);
+static void next_range(struct job *j);
+static void send_range(struct job *j);
 
 /* ---- the end of a batch ---- */
 
-static void finish(struct store *s, bool ok)
+static void unlink_job(struct job **first, const struct job *j)
 {
-	store_done_cb *done = s->done;
-	s->batch = NULL;
-	s->range_count = 0;
-	done(ok, s->receipts, ok ? s->receipts_kept : 0, s->arg);
-	arena_reset(s->arena);
+	while (*first != j)
+		first = &(*first)->next;
+	*first = j->next;
 }
 
-static void fail(struct store *s, const char *why)
+static void finish(struct job *j, bool ok)
 {
-	if (s->batch == NULL)
-		return;
-	log_warn(s->name, "batch not stored, its messages will come again: %s", why);
-	finish(s, false);
+	struct store *s = j->store;
+	unlink_job(&s->jobs, j);
+	j->done(ok, j->receipts, ok ? j->receipts_kept : 0, j->arg);
+	arena_reset(j->arena);
+	j->next = s->spare;
+	s->spare = j;
 }
 
-static void push_range(struct store *s, size_t from, size_t to)
+static void fail(struct job *j, const char *why)
 {
-	if (s->range_count == RANGES_MAX)
+	log_warn(j->store->name, "batch not stored, its messages will come again: %s", why);
+	finish(j, false);
+}
+
+static void push_range(struct job *j, size_t from, size_t to)
+{
+	if (j->range_count == RANGES_MAX)
 		abort();
-	s->ranges[s->range_count++] = (struct range){from, to};
+	j->ranges[j->range_count++] = (struct range){from, to};
 }
 
 /* ---- partitions ---- */
@@ -107,41 +122,41 @@ static void partition_rows(struct db *db, const PGresult *res, void *arg)
 	}
 }
 
+/* From the newest on, where most readings belong. */
 static bool covered(const struct store *s, int64_t ts)
 {
-	for (size_t i = 0; i < s->partition_count; i++) {
+	for (size_t i = s->partition_count; i-- > 0;) {
 		if (ts >= s->partitions[i].from && ts < s->partitions[i].to)
 			return true;
 	}
 	return false;
 }
 
-static void query_partitions(struct store *s, db_commit_cb *done)
+static bool query_partitions(struct store *s, db_commit_cb *done, void *arg)
 {
 	static const struct db_params binary = {.binary_result = true};
-	if (db_query(s->db, &stmt_ingest_partitions, &binary, partition_rows, s))
-		db_commit(s->db, done, s);
+	return db_query(s->db, &stmt_ingest_partitions, &binary, partition_rows, s) && db_commit(s->db, done, arg);
 }
 
 static void partitions_made(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db, (void)sqlstate;
 	if (ok)
-		send_range(s);
+		send_range(j);
 	else
-		fail(s, e->detail);
+		fail(j, e->detail);
 }
 
 /* Asks for the partitions that the rows of the current range need and that are not known. False: none are missing. */
-static bool make_partitions(struct store *s)
+static bool make_partitions(struct job *j)
 {
 	size_t missing = 0;
 	int64_t asked_day = INT64_MIN;
-	struct pg_array times = pg_array_new(s->arena, PG_TIMESTAMPTZ, s->rows.count, s->rows.count * 8);
-	for (size_t i = 0; i < s->rows.count; i++) {
-		int64_t ts = s->rows.rows[i].reading->ts, day = ts / INT64_C(86400000000);
-		if (day == asked_day || covered(s, ts))
+	struct pg_array times = pg_array_new(j->arena, PG_TIMESTAMPTZ, j->rows.count, j->rows.count * 8);
+	for (size_t i = 0; i < j->rows.count; i++) {
+		int64_t ts = j->rows.rows[i].reading->ts, day = ts / INT64_C(86400000000);
+		if (day == asked_day || covered(j->store, ts))
 			continue;
 		asked_day = day;
 		pg_array_time(&times, ts);
@@ -152,8 +167,9 @@ static bool make_partitions(struct store *s)
 	struct pg_params p = {0};
 	pg_params_array(&p, &times);
 	struct db_params params = pg_params_borrow(&p);
-	if (db_query(s->db, &stmt_ingest_ensure_partitions, &params, NULL, NULL))
-		query_partitions(s, partitions_made);
+	if (!db_query(j->store->db, &stmt_ingest_ensure_partitions, &params, NULL, NULL) ||
+	    !query_partitions(j->store, partitions_made, j))
+		fail(j, "connection lost");
 	return true;
 }
 
@@ -161,109 +177,109 @@ static bool make_partitions(struct store *s)
 
 static void conflict_rows(struct db *db, const PGresult *res, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db;
 	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
 		return;
 	for (int i = 0; i < PQntuples(res); i++) {
 		int32_t place = pg_read_int4(PQgetvalue(res, i, 0));
-		if (place < 1 || (size_t)place > s->rows.count)
+		if (place < 1 || (size_t)place > j->rows.count)
 			continue;
-		const struct row *row = &s->rows.rows[place - 1];
-		struct message *m = &s->batch->messages[row->message];
+		const struct row *row = &j->rows.rows[place - 1];
+		struct message *m = &j->batch->messages[row->message];
 		m->store = false;
 		if (m->quarantine != NULL)
 			continue;
 		message_quarantine(
-			s->batch, m, REASON_CONFLICT,
+			j->batch, m, REASON_CONFLICT,
 			arena_format(
-				s->batch->arena,
+				j->batch->arena,
 				"sample epoch=%d seq=%d probe=%d unix_time=%.6f is already stored with other values",
 				row->reading->epoch, row->reading->seq, row->reading->probe,
 				(double)row->reading->ts / 1e6));
-		s->conflicts++;
+		j->conflicts++;
 	}
 }
 
 static void quarantined(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db, (void)sqlstate;
 	if (ok)
-		next_range(s);
+		next_range(j);
 	else
-		fail(s, e->detail);
+		fail(j, e->detail);
 }
 
 static void conflicts_found(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	struct pg_params p;
 	(void)sqlstate;
 	if (!ok) {
-		fail(s, e->detail);
+		fail(j, e->detail);
 		return;
 	}
-	if (s->conflicts == 0) {
-		next_range(s);
+	if (j->conflicts == 0) {
+		next_range(j);
 		return;
 	}
-	metric_add(s->metrics, M_QUARANTINED_CONFLICT, (double)s->conflicts);
-	rows_quarantine_params(&p, s->batch, s->current.from, s->current.to, s->arena);
+	metric_add(j->store->metrics, M_QUARANTINED_CONFLICT, (double)j->conflicts);
+	rows_quarantine_params(&p, j->batch, j->current.from, j->current.to, j->arena);
 	struct db_params params = pg_params_borrow(&p);
-	if (!db_query(db, &stmt_ingest_quarantine, &params, NULL, NULL) || !db_commit(db, quarantined, s))
-		fail(s, "connection lost");
+	if (!db_query(db, &stmt_ingest_quarantine, &params, NULL, NULL) || !db_commit(db, quarantined, j))
+		fail(j, "connection lost");
 }
 
-static void find_conflicts(struct store *s)
+static void find_conflicts(struct job *j)
 {
 	struct pg_params p;
-	s->conflicts = 0;
-	rows_readings_params(&p, &s->rows, s->arena);
+	j->conflicts = 0;
+	rows_readings_params(&p, &j->rows, j->arena);
 	struct db_params params = pg_params_borrow(&p);
-	if (!db_query(s->db, &stmt_ingest_find_conflicts, &params, conflict_rows, s) ||
-	    !db_commit(s->db, conflicts_found, s))
-		fail(s, "connection lost");
+	if (!db_query(j->store->db, &stmt_ingest_find_conflicts, &params, conflict_rows, j) ||
+	    !db_commit(j->store->db, conflicts_found, j))
+		fail(j, "connection lost");
 }
 
 /* ---- one range, one transaction ---- */
 
 static void readings_stored(struct db *db, const PGresult *res, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db;
 	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK)
-		s->inserted = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
+		j->inserted = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
 }
 
 static void statuses_stored(struct db *db, const PGresult *res, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db;
 	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK)
-		s->news = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
+		j->news = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
 }
 
-static struct receipt *next_receipt(struct store *s)
+static struct receipt *next_receipt(struct job *j)
 {
-	if (s->receipt_count == s->receipt_limit) {
-		s->receipt_limit = s->receipt_limit ? s->receipt_limit * 2 : 64;
-		s->receipts = realloc(s->receipts, s->receipt_limit * sizeof(*s->receipts));
-		if (s->receipts == NULL)
+	if (j->receipt_count == j->receipt_limit) {
+		j->receipt_limit = j->receipt_limit ? j->receipt_limit * 2 : 64;
+		j->receipts = realloc(j->receipts, j->receipt_limit * sizeof(*j->receipts));
+		if (j->receipts == NULL)
 			abort();
 	}
-	return &s->receipts[s->receipt_count++];
+	return &j->receipts[j->receipt_count++];
 }
 
 static void advanced(struct db *db, const PGresult *res, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db;
 	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
 		return;
 	for (int i = 0; i < PQntuples(res); i++) {
 		int32_t bounds[RECEIPT_RANGES * 2];
-		struct receipt *r = next_receipt(s);
+		struct receipt *r = next_receipt(j);
 		*r = (struct receipt){.device_id = pg_read_int4(PQgetvalue(res, i, 0)),
 				      .epoch = pg_read_int2(PQgetvalue(res, i, 1)),
 				      .through = pg_read_int4(PQgetvalue(res, i, 2))};
@@ -271,8 +287,8 @@ static void advanced(struct db *db, const PGresult *res, void *arg)
 					   bounds, RECEIPT_RANGES * 2);
 		if (n < 0) {
 			/* Saying less than is true is safe; saying "nothing is missing" is not. */
-			s->receipt_count--;
-			log_error(s->name, "receipt of device_id=%d cannot be read", r->device_id);
+			j->receipt_count--;
+			log_error(j->store->name, "receipt of device_id=%d cannot be read", r->device_id);
 			continue;
 		}
 		r->missing_count = n / 2;
@@ -281,156 +297,188 @@ static void advanced(struct db *db, const PGresult *res, void *arg)
 	}
 }
 
-static void note_committed(struct store *s)
+static void note_committed(struct job *j)
 {
-	size_t messages = s->current.to - s->current.from;
-	s->receipts_kept = s->receipt_count;
-	metric_add(s->metrics, M_MESSAGES, (double)messages);
-	metric_add(s->metrics, M_READINGS, (double)s->inserted);
-	metric_add(s->metrics, M_DUPLICATES, (double)(s->rows.count - s->inserted));
-	metric_add(s->metrics, M_STATUSES_STORED, (double)s->news);
-	metric_add(s->metrics, M_STATUSES_OLDER, (double)(s->statuses - s->news));
-	for (size_t i = s->current.from; i < s->current.to; i++) {
-		struct message *m = &s->batch->messages[i];
+	size_t messages = j->current.to - j->current.from;
+	j->receipts_kept = j->receipt_count;
+	metric_add(j->store->metrics, M_MESSAGES, (double)messages);
+	metric_add(j->store->metrics, M_READINGS, (double)j->inserted);
+	metric_add(j->store->metrics, M_DUPLICATES, (double)(j->rows.count - j->inserted));
+	metric_add(j->store->metrics, M_STATUSES_STORED, (double)j->news);
+	metric_add(j->store->metrics, M_STATUSES_OLDER, (double)(j->statuses - j->news));
+	for (size_t i = j->current.from; i < j->current.to; i++) {
+		struct message *m = &j->batch->messages[i];
 		if (m->quarantine == NULL)
 			continue;
 		m->kept = true;
-		metric_add(s->metrics, metric_of_reason(m->quarantine), 1);
-		metric_add(s->metrics, M_STATUSES_REFUSED, m->is_status);
+		metric_add(j->store->metrics, metric_of_reason(m->quarantine), 1);
+		metric_add(j->store->metrics, M_STATUSES_REFUSED, m->is_status);
 	}
 }
 
-static void split_range(struct store *s, const char *why)
+static void split_range(struct job *j, const char *why)
 {
-	size_t from = s->current.from, to = s->current.to;
-	metric_add(s->metrics, M_SPLITS, 1);
+	size_t from = j->current.from, to = j->current.to;
+	metric_add(j->store->metrics, M_SPLITS, 1);
 	if (to - from > 1) {
 		size_t middle = from + (to - from) / 2;
-		push_range(s, middle, to);
-		push_range(s, from, middle);
-		next_range(s);
+		push_range(j, middle, to);
+		push_range(j, from, middle);
+		next_range(j);
 		return;
 	}
-	struct message *m = &s->batch->messages[from];
+	struct message *m = &j->batch->messages[from];
 	if (!m->store) {
 		/* Not even quarantine takes it: stop here, unacknowledged, rather than lose it. */
-		log_error(s->name, "a message can neither be stored nor quarantined topic=%s: %s", m->topic, why);
-		fail(s, why);
+		log_error(j->store->name, "a message can neither be stored nor quarantined topic=%s: %s", m->topic,
+			  why);
+		fail(j, why);
 		return;
 	}
 	m->store = false;
-	message_quarantine(s->batch, m, REASON_REFUSED, why);
-	push_range(s, from, to);
-	next_range(s);
+	message_quarantine(j->batch, m, REASON_REFUSED, why);
+	push_range(j, from, to);
+	next_range(j);
 }
 
-static void range_refused(struct store *s, const char *sqlstate, const struct err *e)
+static void range_refused(struct job *j, const char *sqlstate, const struct err *e)
 {
 	bool collision = strncmp(sqlstate, "40", 2) == 0; /* deadlock or serialization failure */
-	s->receipt_count = s->receipts_kept;
-	if (collision && s->retries++ < RETRIES_MAX) {
-		send_range(s);
+	j->receipt_count = j->receipts_kept;
+	if (collision && j->retries++ < RETRIES_MAX) {
+		send_range(j);
 	} else if (e->code == ERR_DB_LOST || db_retryable(sqlstate)) {
-		fail(s, e->detail);
-	} else if (strcmp(sqlstate, "23514") == 0 && !s->partitions_retried) {
+		fail(j, e->detail);
+	} else if (strcmp(sqlstate, "23514") == 0 && !j->partitions_retried) {
 		/* Perhaps a partition that was there is gone: forget what was known, and make what is needed. */
-		s->partitions_retried = true;
-		s->partition_count = 0;
-		send_range(s);
+		j->partitions_retried = true;
+		j->store->partition_count = 0;
+		send_range(j);
 	} else {
-		log_warn(s->name, "refused messages=%zu sqlstate=%s: %s", s->current.to - s->current.from, sqlstate,
-			 e->detail);
-		split_range(s, e->detail);
+		log_warn(j->store->name, "refused messages=%zu sqlstate=%s: %s", j->current.to - j->current.from,
+			 sqlstate, e->detail);
+		split_range(j, e->detail);
 	}
 }
 
 static void range_committed(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
-	struct store *s = arg;
+	struct job *j = arg;
 	(void)db;
-	if (s->batch == NULL)
-		return;
 	if (!ok) {
-		range_refused(s, sqlstate, e);
+		range_refused(j, sqlstate, e);
 		return;
 	}
-	note_committed(s);
-	if (s->inserted < s->rows.count)
-		find_conflicts(s);
+	note_committed(j);
+	if (j->inserted < j->rows.count)
+		find_conflicts(j);
 	else
-		next_range(s);
+		next_range(j);
 }
 
 /* Sends the current range as one segment. */
-static void send_range(struct store *s)
+static void send_range(struct job *j)
 {
 	struct pg_params p;
 	struct db_params params;
 	bool ok = true;
-	size_t from = s->current.from, to = s->current.to;
-	rows_collect(&s->rows, s->batch, from, to, s->arena);
-	if (s->rows.count > 0 && make_partitions(s))
+	size_t from = j->current.from, to = j->current.to;
+	rows_collect(&j->rows, j->batch, from, to, j->arena);
+	if (j->rows.count > 0 && make_partitions(j))
 		return;
-	s->inserted = 0;
-	if (s->rows.count > 0) {
-		rows_readings_params(&p, &s->rows, s->arena);
+	j->inserted = 0;
+	if (j->rows.count > 0) {
+		rows_readings_params(&p, &j->rows, j->arena);
 		params = pg_params_borrow(&p);
-		ok = db_query(s->db, &stmt_ingest_store_readings, &params, readings_stored, s);
+		ok = db_query(j->store->db, &stmt_ingest_store_readings, &params, readings_stored, j);
 	}
-	if (ok && rows_advance_params(&p, &s->rows, s->batch, from, to, s->arena) > 0) {
+	if (ok && rows_advance_params(&p, &j->rows, j->batch, from, to, j->arena) > 0) {
 		params = pg_params_borrow(&p);
-		ok = db_query(s->db, &stmt_ingest_advance, &params, advanced, s);
+		ok = db_query(j->store->db, &stmt_ingest_advance, &params, advanced, j);
 	}
-	s->news = 0;
-	s->statuses = ok ? rows_status_params(&p, s->batch, from, to, s->arena) : 0;
-	if (s->statuses > 0) {
+	j->news = 0;
+	j->statuses = ok ? rows_status_params(&p, j->batch, from, to, j->arena) : 0;
+	if (j->statuses > 0) {
 		params = pg_params_borrow(&p);
-		ok = db_query(s->db, &stmt_ingest_store_status, &params, statuses_stored, s);
+		ok = db_query(j->store->db, &stmt_ingest_store_status, &params, statuses_stored, j);
 	}
-	if (ok && rows_quarantine_params(&p, s->batch, from, to, s->arena) > 0) {
+	if (ok && rows_quarantine_params(&p, j->batch, from, to, j->arena) > 0) {
 		params = pg_params_borrow(&p);
-		ok = db_query(s->db, &stmt_ingest_quarantine, &params, NULL, NULL);
+		ok = db_query(j->store->db, &stmt_ingest_quarantine, &params, NULL, NULL);
 	}
-	if (!ok || !db_commit(s->db, range_committed, s))
-		fail(s, "connection lost");
+	if (!ok || !db_commit(j->store->db, range_committed, j))
+		fail(j, "connection lost");
 }
 
-static void next_range(struct store *s)
+static void next_range(struct job *j)
 {
-	if (s->range_count == 0) {
-		finish(s, true);
+	if (j->range_count == 0) {
+		finish(j, true);
 		return;
 	}
-	s->current = s->ranges[--s->range_count];
-	s->retries = 0;
-	s->partitions_retried = false;
-	send_range(s);
+	j->current = j->ranges[--j->range_count];
+	j->retries = 0;
+	j->partitions_retried = false;
+	send_range(j);
 }
 
 /* ---- the interface ---- */
 
+static void start(struct job *j)
+{
+	j->started = true;
+	if (db_up(j->store->db)) {
+		push_range(j, 0, j->batch->count);
+		next_range(j);
+	} else {
+		fail(j, "no connection");
+	}
+}
+
+/* Starting one may end it, and then its owner may hand in another one. */
 static void on_kick(evutil_socket_t fd, short what, void *arg)
 {
 	struct store *s = arg;
+	struct job *j = s->jobs;
 	(void)fd, (void)what;
-	if (s->batch == NULL)
-		return;
-	if (!db_up(s->db)) {
-		fail(s, "no connection");
-		return;
+	while (j != NULL) {
+		if (j->started) {
+			j = j->next;
+		} else {
+			start(j);
+			j = s->jobs;
+		}
 	}
-	push_range(s, 0, s->batch->count);
-	next_range(s);
 }
 
-void store_batch(struct store *s, struct batch *batch, store_done_cb *done)
+static struct job *spare_job(struct store *s)
 {
-	if (s->batch != NULL)
+	struct job *j = s->spare;
+	if (j != NULL) {
+		s->spare = j->next;
+		return j;
+	}
+	j = calloc(1, sizeof(*j));
+	if (j == NULL)
 		abort();
-	s->batch = batch;
-	s->done = done;
-	s->range_count = 0;
-	s->receipt_count = s->receipts_kept = 0;
+	j->store = s;
+	j->arena = arena_new(ARENA_KEEP);
+	return j;
+}
+
+void store_batch(struct store *s, struct batch *batch, store_done_cb *done, void *arg)
+{
+	struct job *j = spare_job(s), **last = &s->jobs;
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = j;
+	j->next = NULL;
+	j->started = false;
+	j->batch = batch;
+	j->done = done;
+	j->arg = arg;
+	j->range_count = 0;
+	j->receipt_count = j->receipts_kept = 0;
 	event_active(s->kick, EV_TIMEOUT, 0);
 }
 
@@ -447,13 +495,13 @@ static void partitions_loaded(struct db *db, bool ok, const char *sqlstate, cons
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
 {
 	struct store *s = arg;
-	(void)db;
+	(void)db, (void)text;
 	switch (event) {
 	case DB_UP:
-		query_partitions(s, partitions_loaded);
+		query_partitions(s, partitions_loaded, s);
 		break;
 	case DB_LOST:
-		fail(s, text);
+		/* Those that were sent have failed by now; the others do when they are started. */
 		s->cb(STORE_LOST, s->arg);
 		break;
 	case DB_NOTIFY:
@@ -471,7 +519,6 @@ struct store *store_new(struct event_base *base, const char *name, const char *c
 	s->metrics = metrics;
 	s->cb = cb;
 	s->arg = arg;
-	s->arena = arena_new(ARENA_KEEP);
 	s->kick = evtimer_new(base, on_kick, s);
 	if (s->kick == NULL)
 		abort();
@@ -487,6 +534,17 @@ struct store *store_new(struct event_base *base, const char *name, const char *c
 	return s;
 }
 
+static void free_jobs(struct job *j)
+{
+	while (j != NULL) {
+		struct job *next = j->next;
+		arena_free(&j->arena);
+		free(j->receipts);
+		free(j);
+		j = next;
+	}
+}
+
 void store_free(struct store **sp)
 {
 	struct store *s = *sp;
@@ -494,8 +552,8 @@ void store_free(struct store **sp)
 		return;
 	db_free(&s->db);
 	event_free(s->kick);
-	arena_free(&s->arena);
-	free(s->receipts);
+	free_jobs(s->jobs);
+	free_jobs(s->spare);
 	free(s);
 	*sp = NULL;
 }

@@ -2,7 +2,8 @@
  *
  * Stores a batch, whatever is in it: readings, latest state, sample numbers, statuses and quarantine in one
  * transaction. A message that PostgreSQL refuses is found by halving and quarantined alone; readings whose key is
- * already taken by other values are quarantined as a conflict. Each source has its own store, on its own connection. */
+ * already taken by other values are quarantined as a conflict. A store is one connection, and commits batches in the
+ * order in which it got them, but for one that had to be halved. */
 #ifndef COLDFLEET_INGEST_STORE_H
 #define COLDFLEET_INGEST_STORE_H
 
@@ -30,7 +31,7 @@ struct receipt {
 
 enum store_event {
 	STORE_UP,   /* connected and ready for batches */
-	STORE_LOST, /* the connection broke; a batch in work has had its store_done_cb before */
+	STORE_LOST, /* the connection broke; what was sent has had its store_done_cb before */
 };
 typedef void store_event_cb(enum store_event event, void *arg);
 
@@ -43,8 +44,8 @@ struct store *store_new(struct event_base *base, const char *name, const char *c
 void store_free(struct store **s);
 void store_start(struct store *s);
 
-/* One batch at a time; it stays the caller's, and unchanged but for quarantine marks, until `done` is called, which
- * never happens inside this call. */
-void store_batch(struct store *s, struct batch *batch, store_done_cb *done);
+/* Any number of batches may be in work; two are enough to keep the database busy. The batch stays the caller's, and
+ * unchanged but for quarantine marks, until `done` is called with `arg`, which never happens inside this call. */
+void store_batch(struct store *s, struct batch *batch, store_done_cb *done, void *arg);
 
 #endif

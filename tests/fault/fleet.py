@@ -18,7 +18,7 @@ from proxy import Proxy
 from stack import BIN, Stack, wait_for
 
 DAEMONS = ("ingest", "bridge", "signer", "api")
-DISK_MIB = 1200
+DISK_MIB = 2500  # PostgreSQL keeps up to 1 GB of WAL
 DEVICES = 20
 INTERVAL = 0.5  # seconds between two samples of a tracker
 
@@ -40,7 +40,7 @@ class Disk:
         self.filler = self.folder / "filler"
 
     def fill(self):
-        with open(self.filler, "wb") as f, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), open(self.filler, "wb") as f:
             while True:
                 f.write(bytes(1 << 16))
                 f.flush()

@@ -328,6 +328,11 @@ static bool has_room(struct ring *r, size_t length)
 	return r->bytes - (r->at - tail) >= length;
 }
 
+void ring_refuse(struct ring *r)
+{
+	atomic_fetch_add_explicit(&r->header->refused, 1, memory_order_relaxed);
+}
+
 enum ring_put ring_put(struct ring *r, const struct ring_message *m)
 {
 	if (m->topic_len > RING_TOPIC_MAX || m->content_type_len > RING_CONTENT_MAX ||
@@ -337,7 +342,7 @@ enum ring_put ring_put(struct ring *r, const struct ring_message *m)
 	if (length > r->bytes / 2)
 		return RING_TOO_LARGE;
 	if (!has_room(r, length)) {
-		atomic_fetch_add_explicit(&r->header->refused, 1, memory_order_relaxed);
+		ring_refuse(r);
 		return RING_FULL;
 	}
 	write_record(r, m, length);

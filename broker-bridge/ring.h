@@ -60,6 +60,8 @@ struct ring *ring_other_side(const struct ring *ring);
 enum ring_put { RING_PUT, RING_FULL, RING_TOO_LARGE };
 /* RING_FULL is counted as a refusal. RING_TOO_LARGE: a part is longer than the bounds above, or half the ring. */
 enum ring_put ring_put(struct ring *ring, const struct ring_message *message);
+/* Writer: counts a message that was not tried. */
+void ring_refuse(struct ring *ring);
 
 /* ---- the reader ---- */
 

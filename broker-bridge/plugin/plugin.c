@@ -4,8 +4,10 @@
  * accepted, after its access control, goes into the ring that ingest reads. Nothing is delivered for it and nothing
  * acknowledged to a subscriber; other subscribers of the same topics get theirs as ever.
  *
- * The broker has one thread, so nothing here waits. A message that finds the ring full ends its connection before it is
- * acknowledged: the tracker keeps it and comes again. Options: `plugin_opt_ring FILE`. */
+ * The broker has one thread, so nothing here waits. A message that finds the ring full is refused in its PUBACK, reason
+ * 0x87, or, before MQTT 5, where a PUBACK has no reason, by the end of its connection: the tracker keeps it and sends it
+ * again later. From then on all are refused until half of the ring is free, so that what a tracker sends next is not
+ * taken while what it sent before was not. Options: `plugin_opt_ring FILE`. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,7 @@ struct plugin {
 	struct ring *ring;
 	time_t said_at;
 	unsigned long refused; /* since the last line */
+	bool full;             /* it was, and half of it is not free yet */
 };
 
 /* The broker finds these by name; nothing else of this module is seen. */
@@ -54,20 +57,40 @@ static const mosquitto_property *find_property(const mosquitto_property *list, i
 	return list;
 }
 
-static int put(struct plugin *p, const struct ring_message *m)
+static bool still_full(struct plugin *p)
 {
-	switch (ring_put(p->ring, m)) {
+	struct ring_state state;
+	if (!p->full)
+		return false;
+	ring_state(p->ring, &state);
+	p->full = state.used > state.bytes / 2;
+	return p->full;
+}
+
+static enum ring_put try(struct plugin *p, const struct ring_message *m)
+{
+	if (!still_full(p))
+		return ring_put(p->ring, m);
+	ring_refuse(p->ring);
+	return RING_FULL;
+}
+
+static int put(struct plugin *p, const struct ring_message *m, const struct mosquitto *client)
+{
+	switch (try(p, m)) {
 	case RING_PUT:
 		return MOSQ_ERR_SUCCESS;
 	case RING_FULL:
+		p->full = true;
 		say_refused(p, "full");
+		if (mosquitto_client_protocol_version(client) == 5)
+			return MOSQ_ERR_ACL_DENIED; /* is PUBACK 0x87; before MQTT 5 it would be a PUBACK like any */
 		break;
 	case RING_TOO_LARGE:
 		say_refused(p, "too small for one of them");
 		break;
 	}
-	/* Anything but MOSQ_ERR_ACL_DENIED, which would acknowledge: this ends the connection. */
-	return MOSQ_ERR_NOMEM;
+	return MOSQ_ERR_NOMEM; /* ends the connection */
 }
 
 static int on_message(int event, void *event_data, void *user_data)
@@ -95,7 +118,7 @@ static int on_message(int event, void *event_data, void *user_data)
 		/* No content type that means anything is that long; ingest says what it thinks of the rest of it. */
 		message.content_type_len = strnlen(content_type, RING_CONTENT_MAX);
 	}
-	int result = put(p, &message);
+	int result = put(p, &message, m->client);
 	free(content_type);
 	return result;
 }

@@ -4,6 +4,7 @@ stands still or is full; and a ring that is not right is refused in words before
 
 import json
 import random
+import re
 import subprocess
 import threading
 import time
@@ -168,6 +169,8 @@ def test_full_ring_refuses_before_it_acknowledges_and_the_tracker_brings_it_agai
     rows = small.stack.sql("SELECT temperature_c FROM telemetry.reading JOIN fleet.device USING (device_id) "
                            "WHERE serial = 'spare-01' ORDER BY ts")
     assert [row[0] for row in rows] == [i / 16 for i in range(count)]
+    log = small.stack.log("mosquitto")
+    assert len(re.findall(r"New client connected .* as spare-01 ", log)) == 1, "a refusal ends no connection of MQTT 5"
 
 
 # Who may, and what is refused

@@ -153,9 +153,14 @@ static bool send_job(struct device *d, struct job job)
 	return true;
 }
 
+static bool sending(const struct device *d)
+{
+	return d->state == DEV_SENDING && !d->paused;
+}
+
 void device_pump(struct device *d)
 {
-	while (d->state == DEV_SENDING && device_speaks(d) && d->flight_count < d->o.window && d->jobs.count > 0)
+	while (sending(d) && device_speaks(d) && d->flight_count < d->o.window && d->jobs.count > 0)
 		if (!send_job(d, jobs_pop(&d->jobs)))
 			break;
 }
@@ -185,14 +190,42 @@ static void queue_packs(struct device *d, size_t size, size_t least)
 	}
 }
 
+/* What piles up while it cannot be sent goes out in larger packs. */
 void device_measured(struct device *d)
 {
-	queue_packs(d, d->o.pack, d->o.pack);
+	if (sending(d) && d->jobs.count == 0)
+		queue_packs(d, d->o.backlog, d->o.pack);
 }
 
 void device_flush(struct device *d)
 {
-	queue_packs(d, d->o.backlog, 1);
+	if (sending(d))
+		queue_packs(d, d->o.backlog, 1);
+}
+
+static void go_on(struct device *d)
+{
+	d->paused = false;
+	evtimer_del(d->pause_timer);
+	device_pump(d);
+	device_flush(d);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	go_on(arg);
+}
+
+/* The broker has no room: this job and all behind it wait. */
+static void put_back(struct device *d, struct job job)
+{
+	jobs_put_back(&d->jobs, job);
+	if (d->paused)
+		return;
+	d->paused = true;
+	struct timeval wait = backoff_fail(&d->pause);
+	evtimer_add(d->pause_timer, &wait);
 }
 
 /* ---- receipts ---- */
@@ -265,7 +298,7 @@ static void answer_epoch(struct device *d, const struct receipt *r)
 	evtimer_del(d->timer);
 	d->ask_wait = ASK_FIRST;
 	enter(d, DEV_SENDING);
-	device_pump(d);
+	go_on(d);
 }
 
 static void take_receipt(struct device *d, const struct mqtt_message *message)
@@ -362,13 +395,26 @@ static void subscribed(struct device *d, int reason)
 	} else {
 		enter(d, DEV_SENDING);
 		device_tell_status(d);
-		device_pump(d);
+		go_on(d);
 		if (flash_used(d->flash) > 0)
 			arm(d, d->ask_wait);
 	}
 	if (d->commander != NULL)
 		commander_up(d->commander);
 	d->cb(d, DEVICE_UP, d->arg);
+}
+
+static void acknowledged(struct device *d, const struct job *job)
+{
+	int64_t now = device_clock_us(CLOCK_MONOTONIC);
+
+	for (int32_t seq = job->samples.first; seq <= job->samples.last; seq++) {
+		struct sample *s = flash_get(d->flash, seq);
+		if (s != NULL && s->delivery == DELIVERY_QUEUED && job->kind != JOB_DUPLICATE) {
+			s->delivery = DELIVERY_SENT;
+			s->acked = now;
+		}
+	}
 }
 
 static void published(struct device *d, int mid, int reason)
@@ -388,17 +434,16 @@ static void published(struct device *d, int mid, int reason)
 		return;
 	}
 	d->counts.acked++;
-	int64_t now = device_clock_us(CLOCK_MONOTONIC);
-	for (int32_t seq = f->job.samples.first; seq <= f->job.samples.last; seq++) {
-		struct sample *s = flash_get(d->flash, seq);
-		if (s != NULL && s->delivery == DELIVERY_QUEUED && f->job.kind != JOB_DUPLICATE) {
-			s->delivery = DELIVERY_SENT;
-			s->acked = now;
-		}
-	}
 	f->mid = 0;
 	d->flight_count--;
+	if (reason >= 0x80) {
+		put_back(d, f->job);
+	} else {
+		backoff_reset(&d->pause);
+		acknowledged(d, &f->job);
+	}
 	device_pump(d);
+	device_measured(d);
 	if (flash_used(d->flash) > 0)
 		arm(d, d->ask_wait);
 	d->cb(d, DEVICE_PROGRESS, d->arg);
@@ -412,6 +457,8 @@ static void down(struct device *d)
 	enter(d, DEV_DOWN);
 	evtimer_del(d->timer);
 	evtimer_del(d->status_timer);
+	evtimer_del(d->pause_timer);
+	d->paused = false;
 	for (size_t i = d->o.window; i-- > 0;) {
 		if (d->flights[i].mid != 0)
 			jobs_push_front(&d->jobs, d->flights[i].job);
@@ -491,6 +538,8 @@ struct device *device_new(struct event_base *base, const struct device_options *
 	d->flights = must(calloc(d->o.window, sizeof(*d->flights)));
 	d->timer = must(evtimer_new(base, on_timer, d));
 	d->status_timer = must(evtimer_new(base, on_status_timer, d));
+	d->pause_timer = must(evtimer_new(base, on_pause_over, d));
+	d->pause = (struct backoff){.first = 1, .limit = 60};
 	d->cb = cb;
 	d->arg = arg;
 	d->ask_wait = ASK_FIRST;
@@ -522,6 +571,7 @@ void device_free(struct device **d)
 	mqtt_free(&(*d)->mqtt);
 	event_free((*d)->timer);
 	event_free((*d)->status_timer);
+	event_free((*d)->pause_timer);
 	flash_free(&(*d)->flash);
 	jobs_free(&(*d)->jobs);
 	free((*d)->flights);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "broker-bridge/topic.h"
+#include "core/backoff.h"
 #include "tests/tracker/device.h"
 #include "tests/tracker/epoch.h"
 #include "tests/tracker/receipt.h"
@@ -30,11 +31,14 @@ struct device {
 	struct event *status_timer;  /* tells a status again that no receipt has come for */
 	double status_uptime;        /* of the status that was told last */
 	double status_wait;          /* seconds until then */
+	struct event *pause_timer;   /* goes on after the broker refused a message */
+	struct backoff pause;        /* how long until then */
 	device_cb *cb;
 	void *arg;
 	enum device_state state;
 	unsigned subscribed;
 	bool clock_told;
+	bool paused; /* the broker has no room at present */
 	int32_t unqueued; /* number of the first sample that is in no job yet */
 	struct jobs jobs;
 	struct flight *flights;

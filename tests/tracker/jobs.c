@@ -34,6 +34,18 @@ void jobs_push_front(struct jobs *q, struct job job)
 	q->count++;
 }
 
+void jobs_put_back(struct jobs *q, struct job job)
+{
+	jobs_push_front(q, job);
+	for (size_t i = 0; i + 1 < q->count; i++) {
+		struct job *here = &q->ring[(q->first + i) % q->room], *next = &q->ring[(q->first + i + 1) % q->room];
+		if (next->samples.first >= job.samples.first)
+			break;
+		*here = *next;
+		*next = job;
+	}
+}
+
 struct job jobs_pop(struct jobs *q)
 {
 	struct job job = q->ring[q->first];

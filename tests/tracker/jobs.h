@@ -23,6 +23,8 @@ struct jobs {
 
 void jobs_push(struct jobs *q, struct job job);
 void jobs_push_front(struct jobs *q, struct job job);
+/* Before the first job with later samples: several that are put back stand in the order of their samples. */
+void jobs_put_back(struct jobs *q, struct job job);
 struct job jobs_pop(struct jobs *q); /* not when count is 0 */
 void jobs_free(struct jobs *q);
 

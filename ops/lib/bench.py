@@ -89,9 +89,9 @@ class Private:
     def demo(self, *words):
         run(DEMO, "--dir", self.dir, *words)
 
-    def up(self):
+    def up(self, *words):
         """All parts but the trackers; reads the environment that it wrote."""
-        self.demo("--detach", "--trackers", "0")
+        self.demo("--detach", "--trackers", "0", *words)
         lines = (shlex.split(line)[1] for line in (self.dir / "env").read_text().splitlines() if line.startswith("export COLDFLEET_"))
         self.env = dict(line.split("=", 1) for line in lines)
 

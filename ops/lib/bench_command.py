@@ -17,7 +17,7 @@ import time
 from urllib.parse import urlsplit
 
 from bench import Failure, Late, end_in_time, number, tell
-from bench_trackers import Trackers, end, quantiles, trackers_at_most
+from bench_trackers import Trackers, end, ingested, quantiles, trackers_at_most
 
 LIMIT = 1200   # seconds for all of it, but for removing it
 SENDERS = 100  # trackers that send telemetry
@@ -84,15 +84,6 @@ def fleet(stack, given):
         if result["commands_per_s"] > best.get("commands_per_s", 0):
             best = result
     return {**best, "telemetry_per_s": 0}
-
-
-def ingested(stack):
-    """Messages that ingest has committed, by its own count."""
-    at = urlsplit(stack.env["COLDFLEET_METRICS_INGEST"])
-    with contextlib.closing(http.client.HTTPConnection(at.netloc, timeout=20)) as connection:
-        connection.request("GET", at.path)
-        text = connection.getresponse().read().decode()
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("coldfleet_ingest_messages_total "))
 
 
 def await_rate(stack, wanted):

@@ -5,41 +5,23 @@ How long it takes until trackers are heard again (p50, p99, the last one), how m
 that, what broker and ingest needed of memory, and when all that was measured meanwhile is stored."""
 
 import argparse
-import contextlib
 import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from bench import Failure, Late, end_in_time, number, tell
-from bench_trackers import Trackers, quantiles, trackers_at_most
+from bench_trackers import Trackers, memory, missing, quantiles, trackers_at_most
 
 LIMIT = 1200  # seconds for all of it, but for removing it
 PREFIX = "storm-"
-
-
-def memory(pid, what):
-    """VmRSS or VmHWM of a process, in MiB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(what):
-            return round(int(line.split()[1]) / 1024, 1)
-    raise Failure(f"/proc/{pid}/status has no {what}")
 
 
 def connections(stack):
     """How many of the fleet's the broker has accepted so far; one that fails in TLS is among them."""
     log = (stack.dir / "log" / "mosquitto.log").read_text(errors="replace")
     return log.count("New connection from 127.")
-
-
-def missing(stack):
-    """Samples between the first and the last of each tracker that are not stored, and trackers that sent none."""
-    return tuple(map(int, stack.psql("-F", " ", "-c", f"""
-        SELECT coalesce(sum(last - first + 1 - many), 0), count(*) FILTER (WHERE many IS NULL) FROM fleet.device LEFT JOIN (
-            SELECT serial, epoch, min(seq) AS first, max(seq) AS last, count(DISTINCT seq) AS many FROM telemetry.reading
-            JOIN fleet.device USING (device_id) GROUP BY 1, 2) AS r USING (serial) WHERE serial LIKE '{PREFIX}%'""").split()))
 
 
 def storm(stack, given):
@@ -59,7 +41,7 @@ def storm(stack, given):
     tell(f"all are heard again after {max(at):.0f} s; processor seconds: " + ", ".join(f"{name} {s:.0f}" for name, s in used.most_common(5)))
     # Each measures once more, so that what was measured meanwhile has something after it.
     time.sleep(given.interval)
-    while missing(stack) != (0, 0):
+    while missing(stack, PREFIX) != (0, 0):
         stack.check_alive()
         time.sleep(1)
     whole = time.time() - back

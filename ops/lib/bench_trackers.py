@@ -2,6 +2,7 @@
 """A private coldfleet with a fleet of connected trackers, for benchmarks that need one."""
 
 import contextlib
+import http.client
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bench import ROOT, Failure, Private, tell
 
@@ -17,9 +19,9 @@ CONNECTS = 150     # a second; TLS costs tracker and broker 7 ms together
 
 
 class Trackers(Private):
-    def up(self):
+    def up(self, *words):
         tell("building, then starting all of it")
-        super().up()
+        super().up(*words)
         self.bin = ROOT / "build" / os.environ.get("COLDFLEET_PRESET", "release") / "bin"
         self.certs = Path(self.env["COLDFLEET_CERTS"])
         self.processes = []
@@ -91,6 +93,31 @@ class Trackers(Private):
                 if name:
                     seconds[name] += (int(field[11]) + int(field[12])) / os.sysconf("SC_CLK_TCK")
         return seconds
+
+
+def memory(pid, what):
+    """VmRSS or VmHWM of a process, in MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(what):
+            return round(int(line.split()[1]) / 1024, 1)
+    raise Failure(f"/proc/{pid}/status has no {what}")
+
+
+def missing(stack, prefix):
+    """Samples between the first and the last of each tracker that are not stored, and trackers that sent none."""
+    return tuple(map(int, stack.psql("-F", " ", "-c", f"""
+        SELECT coalesce(sum(last - first + 1 - many), 0), count(*) FILTER (WHERE many IS NULL) FROM fleet.device LEFT JOIN (
+            SELECT serial, epoch, min(seq) AS first, max(seq) AS last, count(DISTINCT seq) AS many FROM telemetry.reading
+            JOIN fleet.device USING (device_id) GROUP BY 1, 2) AS r USING (serial) WHERE serial LIKE '{prefix}%'""").split()))
+
+
+def ingested(stack, what="messages"):
+    """Messages or readings that ingest has committed, by its own count."""
+    at = urlsplit(stack.env["COLDFLEET_METRICS_INGEST"])
+    with contextlib.closing(http.client.HTTPConnection(at.netloc, timeout=20)) as connection:
+        connection.request("GET", at.path)
+        text = connection.getresponse().read().decode()
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"coldfleet_ingest_{what}_total "))
 
 
 def end(process):

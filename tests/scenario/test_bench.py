@@ -107,6 +107,20 @@ def test_bench_query_prints_a_line_of_json_for_each_case_and_leaves_nothing(tmp_
 
 
 @pytest.mark.release_only
+def test_bench_away_prints_a_line_of_json_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "bench"
+    run = subprocess.run([BENCH, "away", "--trackers", "20", "--rate", "50", "--seconds", "5", "--json"],
+                         capture_output=True, text=True, env=environment(folder), timeout=300)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert list(result) == ["bench", "source", "trackers", "messages_per_s", "away_s", "normal_per_s", "drain_per_s", "ratio",
+                            "drain_readings_per_s", "fresh_s", "whole_s", "rss_mib"]
+    assert result["normal_per_s"] > 0 and 0 < result["fresh_s"]["half"] <= result["fresh_s"]["p99"] <= result["whole_s"]
+    assert list(folder.iterdir()) == []
+    assert processes_that_name(folder) == []
+
+
+@pytest.mark.release_only
 def test_bench_storm_prints_a_line_of_json_and_leaves_nothing(tmp_path):
     folder = tmp_path / "bench"
     run = subprocess.run([BENCH, "storm", "--trackers", "20", "--outage", "1", "--interval", "2", "--json"],
@@ -140,7 +154,7 @@ def test_bench_that_is_interrupted_leaves_nothing(tmp_path):
     (["ingest", "--variants", "xml-1"], 2, "xml-1: expected some of json-1,cbor-1,json-12,cbor-12,json-144,cbor-144"),
     (["query", "--readings", "1"], 2, "1: expected a whole number from 10000 to 1000000000"),
     ([], 2, "expected a benchmark"),
-    (["everything"], 2, "expected a benchmark (alarm, api, command, ingest, query, storm), got 'everything'"),
+    (["everything"], 2, "expected a benchmark (alarm, api, away, command, ingest, query, storm), got 'everything'"),
     (["api", "--devices", "many"], 2, "many: expected a whole number from 100 to 5000000"),
     (["api", "--seconds", "0"], 2, "0: expected a whole number from 1 to 15"),
     (["command", "--trackers", "5"], 2, "5: expected a whole number from 10 to 100000"),

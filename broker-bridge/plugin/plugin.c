@@ -5,9 +5,9 @@
  * acknowledged to a subscriber; other subscribers of the same topics get theirs as ever.
  *
  * The broker has one thread, so nothing here waits. A message that finds the ring full is refused in its PUBACK, reason
- * 0x87, or, before MQTT 5, where a PUBACK has no reason, by the end of its connection: the tracker keeps it and sends it
- * again later. From then on all are refused until half of the ring is free, so that what a tracker sends next is not
- * taken while what it sent before was not. Options: `plugin_opt_ring FILE`. */
+ * 0x87, or, before MQTT 5, where a PUBACK has no reason, by the end of its connection: the tracker keeps it and sends
+ * it again later. From then on all are refused until half of the ring is free, so that what a tracker sends next is
+ * not taken while what it sent before was not. Options: `plugin_opt_ring FILE`. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -180,7 +180,9 @@ static void sign_one(struct signer *s, const struct sign_order *order, struct ou
 	outcome_add(refusals, order, e.detail, strlen(e.detail));
 }
 
-/* Those whose devices are at hand; the others stay for the next round. */
+/* The first, and those whose devices are at hand; the others stay for the next round. The first is judged in any case,
+ * so that a round ends with fewer than it began with, whatever the database said of its devices: without them it is
+ * refused. */
 static void sign_batch(struct signer *s)
 {
 	struct outcome signatures, refusals;
@@ -188,7 +190,7 @@ static void sign_batch(struct signer *s)
 	outcome_init(&signatures, s->arena, PG_BYTEA, s->count, s->count * COMMAND_BYTES_MAX);
 	outcome_init(&refusals, s->arena, PG_TEXT, s->count, s->count * sizeof(((struct err *)0)->detail));
 	for (size_t i = 0; i < s->count; i++) {
-		if (signer_targets_known(&s->orders[i], &s->request))
+		if (i == 0 || signer_targets_known(&s->orders[i], &s->request))
 			sign_one(s, &s->orders[i], &signatures, &refusals);
 		else
 			s->orders[left++] = s->orders[i];

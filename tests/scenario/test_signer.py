@@ -68,6 +68,22 @@ def test_command_for_a_device_that_the_request_did_not_name_is_not_signed(stack,
     assert_refused(commands, command, "not among those of the request")
 
 
+def test_commands_whose_devices_the_database_does_not_name_are_refused_one_by_one(stack, commands):
+    """Of lists behind a hash that nothing in the database has: the signer asks once for each, and goes on with the others."""
+    stack.stop("signer")
+    asked = [commands.ask(serial, "locate") for serial in ("spare-04", "spare-05")]
+    other = commands.ask("spare-01", "locate")
+    for command in asked:
+        forge(stack, ("WITH c AS (SELECT r.request_id, convert_to((convert_from(r.canonical, 'UTF8')::jsonb - 'serials' || jsonb_build_object('serials_sha256', "
+                      "encode(sha256(r.canonical), 'hex')))::text, 'UTF8') AS canonical FROM command.request AS r JOIN command.command AS x USING (request_id) "
+                      "WHERE x.command_id = %s) UPDATE command.request AS r SET canonical = c.canonical, request_sha256 = sha256(c.canonical) FROM c "
+                      "WHERE r.request_id = c.request_id", [command]))
+    stack.start("signer")
+    for command in asked:
+        assert_refused(commands, command, "is not among those of the request")
+    assert commands.wait(other, "signed", "sent", "waiting", "refused")["state"] != "refused"
+
+
 def test_signer_killed_at_any_moment_signs_each_command_once(stack, commands):
     orders = []
     for _ in range(10):

@@ -277,7 +277,10 @@ static void test_devices_behind_a_hash_are_those_of_the_list_and_no_others(void 
 	order.arguments = "{}";
 	order.approver = NULL;
 	order.serial = serial;
+	snprintf(serial, sizeof(serial), "d-00000");
 	assert_false(signer_targets_known(&order, &request));
+	assert_false(signer_check(&order, &request, "oem", NOW, &draft, &e)); /* nobody could read the list */
+	assert_non_null(strstr(e.detail, "the device d-00000 is not among those of the request"));
 	signer_targets_set(&request, &order, list);
 	assert_true(signer_targets_known(&order, &request));
 	for (int i = 0; i < 2 * FLEET + 2; i++) {

@@ -672,6 +672,9 @@ static const struct param shipment_report_params[] = {
 static const struct route_stream shipment_report_streams[] = {
 	{"html", "text/html; charset=utf-8", &stmt_api_shipment_report_html},
 };
+static const struct route_stream shipment_epcis_streams[] = {
+	{NULL, "application/ld+json", &stmt_api_shipment_epcis},
+};
 static const struct param excursions_params[] = {
 	PAGE("excursions; maybe fewer, so go on until `next` is null"),
 	EXCURSION_STATE,
@@ -1169,6 +1172,13 @@ const struct route routes[] = {
 	 .statement = &stmt_api_shipment_report,
 	 .streams = shipment_report_streams,
 	 .stream_count = COUNT(shipment_report_streams)},
+	{.method = "GET",
+	 .path = "/v1/shipments/{id}/epcis",
+	 .summary = "What happened to a shipment, as a GS1 EPCIS 2.0 document",
+	 .role = "viewer",
+	 PARAMS(shipment_params),
+	 .streams = shipment_epcis_streams,
+	 .stream_count = COUNT(shipment_epcis_streams)},
 	{.method = "POST",
 	 .path = "/v1/shipments/{id}/assignments",
 	 .summary = "A probe of a device watches a lot of a shipment",

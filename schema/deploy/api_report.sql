@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Figures of a shipment and its report: as JSON, and as one HTML document with a chart for each probe that needs nothing else and
+-- Figures of a shipment, what happened to it as EPCIS 2.0, and its report: as JSON, and as one HTML document with a chart for each probe that needs nothing else and
 -- prints. The document is built of xmlelement() and xmlattributes() alone, which escape every text that they are given, so no name of
 -- a lot, a place or a person can become markup; api.report_html() is the only place where text is made of it.
 BEGIN;
@@ -429,10 +429,118 @@ AS $$
 $$;
 COMMENT ON FUNCTION api.shipment_report_html(int) IS 'GET /v1/shipments/{id}/report as HTML, in one piece. Unknown: CF404.';
 
+-- ---- for trading partners ----
+
+CREATE FUNCTION api.uri_part(word text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT string_agg(CASE WHEN c ~ '^[A-Za-z0-9._~-]$' THEN c
+		ELSE regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g') END, '' ORDER BY n)
+	FROM regexp_split_to_table(word, '') WITH ORDINALITY AS e (c, n)
+$$;
+COMMENT ON FUNCTION api.uri_part(text) IS 'A text as one part of a URI: all but the unreserved characters of RFC 3986 percent-encoded.';
+
+CREATE FUNCTION api.epcis_place(place text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_build_object('id', CASE WHEN coldchain.gtin_valid('0' || place) THEN 'https://id.gs1.org/414/' || place ELSE place END)
+	WHERE coldchain.gtin_valid('0' || place) OR place ~ '^(urn:epc:id:sgln:|https://id\.gs1\.org/414/)[A-Za-z0-9._~%/-]+$'
+$$;
+COMMENT ON FUNCTION api.epcis_place(text) IS
+	'A place as EPCIS names one, when it is said as a GLN (13 digits; they have the check digit of a GTIN), an SGLN or its GS1 Digital Link; '
+	'else NULL, for a name is no identifier.';
+
+CREATE FUNCTION api.epcis_lots(shipment int, lot int) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('epcClass',
+		CASE WHEN o.gtin IS NOT NULL AND l.number ~ '^[!"%&''()*+,./0-9:;<=>?A-Z_a-z-]{1,20}$'
+			THEN format('https://id.gs1.org/01/%s/10/%s', o.gtin, api.uri_part(l.number)) ELSE 'urn:coldfleet:lot:' || l.lot_id END,
+		'quantity', c.quantity)) ORDER BY l.lot_id), '[]')
+	FROM coldchain.shipment_lot AS c JOIN coldchain.lot AS l USING (lot_id) JOIN coldchain.product AS o USING (product_id)
+	WHERE c.shipment_id = shipment AND (lot IS NULL OR c.lot_id = lot)
+$$;
+COMMENT ON FUNCTION api.epcis_lots(int, int) IS
+	'Lots of a shipment, or one of them, as the quantityList of an event. A lot is named by GTIN and lot number where the product has a GTIN and '
+	'the number is one that GS1 allows (AI 10: 20 characters of set 82), else by our own number of it.';
+
+CREATE FUNCTION api.epcis_event(shipment int, lot int, at timestamptz, step text, disposition text, place text, more jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_strip_nulls(jsonb_build_object('type', 'ObjectEvent', 'action', 'OBSERVE', 'eventTime', api.json_at(at),
+		'eventTimeZoneOffset', '+00:00', 'bizStep', step, 'disposition', disposition, 'readPoint', api.epcis_place(place),
+		'bizTransactionList', jsonb_build_array(jsonb_build_object('bizTransaction', 'urn:coldfleet:shipment:' || shipment)))
+		|| CASE WHEN lots = '[]' THEN '{"epcList": []}' ELSE jsonb_build_object('quantityList', lots) END || more)
+	FROM api.epcis_lots(shipment, lot) AS e (lots)
+$$;
+COMMENT ON FUNCTION api.epcis_event(int, int, timestamptz, text, text, text, jsonb) IS
+	'An ObjectEvent about the lots of a shipment (NULL: all), with whatever else it says; bizStep and disposition are words of CBV 2.0.';
+
+CREATE FUNCTION api.epcis_sensors(f jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_agg(jsonb_build_object(
+		'sensorMetadata', jsonb_build_object('startTime', s.starts, 'endTime', s.ends,
+			'deviceID', format('urn:coldfleet:device:%s:%s', api.uri_part(f ->> 'serial'), f ->> 'probe'),
+			'bizRules', format('urn:coldfleet:profile:%s:%s', f ->> 'profile', f ->> 'profile_version'),
+			'dataProcessingMethod', 'urn:coldfleet:algorithm:' || (f ->> 'algorithm')),
+		'sensorReport', jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('type', 'Temperature', 'exception', s.exception,
+			'minValue', s.min_c, 'maxValue', s.max_c, 'meanValue', s.mean_c, 'uom', 'CEL')))) ORDER BY s.n)
+	FROM (SELECT 0::bigint AS n, f -> 'first_at' AS starts, f -> 'last_at' AS ends, NULL AS exception, f -> 'min_c' AS min_c, f -> 'max_c' AS max_c,
+			f -> 'mean_c' AS mean_c
+		UNION ALL SELECT row_number() OVER (ORDER BY e.started_at, e.excursion_id), api.json_at(e.started_at)::jsonb,
+			api.json_at(coalesce(e.ended_at, e.last_at))::jsonb, 'ALARM_CONDITION', to_jsonb(e.min_c), to_jsonb(e.max_c), NULL
+		FROM coldchain.excursion AS e WHERE e.assignment_id = (f ->> 'assignment')::int AND e.state IN ('open', 'ended')) AS s
+$$;
+COMMENT ON FUNCTION api.epcis_sensors(jsonb) IS
+	'What a probe saw, given its figures, as a sensorElementList: lowest, highest and mean of the whole, then each excursion as an ALARM_CONDITION. '
+	'Values are not listed one by one: EPCIS is for what they come to.';
+
+CREATE FUNCTION api.shipment_epcis(id int, OUT body text, OUT next text)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+	s CONSTANT coldchain.shipment := api.shipment_find(id);
+	ids CONSTANT int[] := api.shipment_watch(s.shipment_id, NULL, NULL);
+	lane coldchain.lane;
+BEGIN
+	SELECT * INTO lane FROM coldchain.lane AS l WHERE l.lane_id = s.lane_id;
+	body := jsonb_build_object('@context', jsonb_build_array('https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld',
+			'{"coldfleet": "urn:coldfleet:"}'::jsonb),
+		'type', 'EPCISDocument', 'schemaVersion', '2.0', 'creationDate', api.json_at(now()), 'coldfleet:complete', fleet.scope_all(),
+		'epcisBody', jsonb_build_object('eventList', (SELECT coalesce(jsonb_agg(
+			api.epcis_event(id, e.lot, e.at, e.step, e.disposition, e.place, coalesce(e.more, '{}')) ORDER BY e.at, e.n, e.lot), '[]') FROM (
+		SELECT 1 AS n, NULL::int AS lot, s.started_at AS at, 'shipping' AS step, 'in_transit' AS disposition, lane.origin AS place, NULL::jsonb AS more
+		UNION ALL SELECT 2, NULL, g.started_at, 'departing', 'in_transit', g.origin, NULL FROM coldchain.leg AS g WHERE g.shipment_id = id
+		UNION ALL SELECT 3, a.lot_id, (f ->> 'last_at')::timestamptz, 'transporting', 'in_transit', NULL,
+			jsonb_build_object('sensorElementList', api.epcis_sensors(f))
+		FROM jsonb_array_elements(api.json_figures(ids, NULL, NULL)) AS j (f) JOIN coldchain.assignment AS a ON a.assignment_id = (f ->> 'assignment')::int
+		WHERE a.role = 'product'
+		UNION ALL SELECT 4, NULL, g.ended_at, 'arriving', 'in_transit', g.destination, NULL FROM coldchain.leg AS g WHERE g.shipment_id = id
+		UNION ALL SELECT 5, NULL, s.delivered_at, 'receiving', 'in_progress', lane.destination,
+			(SELECT jsonb_build_object('bizLocation', p) FROM api.epcis_place(lane.destination) AS p WHERE p IS NOT NULL)
+		UNION ALL SELECT 6, NULL, s.decided_at, 'inspecting', CASE s.decision WHEN 'released' THEN 'conformant' WHEN 'rejected'
+			THEN 'non_conformant' ELSE 'unavailable' END, lane.destination, NULL
+		UNION ALL SELECT 7, NULL, s.cancelled_at, 'void_shipping', NULL, NULL, NULL WHERE s.started_at IS NOT NULL
+		) AS e WHERE e.at IS NOT NULL)))::text;
+END
+$$;
+COMMENT ON FUNCTION api.shipment_epcis(int) IS
+	'GET /v1/shipments/{id}/epcis: what happened to a shipment as an EPCIS 2.0 document in JSON-LD, in one piece. coldfleet:complete: the call '
+	'sees all devices. Unknown: CF404.';
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA api FROM PUBLIC;
 RESET ROLE;
 SET LOCAL ROLE coldfleet_owner;
-GRANT EXECUTE ON FUNCTION api.shipment_figures(int, text, text, timestamptz, timestamptz), api.shipment_report(int), api.shipment_report_html(int)
+GRANT EXECUTE ON FUNCTION api.shipment_figures(int, text, text, timestamptz, timestamptz), api.shipment_report(int), api.shipment_report_html(int),
+	api.shipment_epcis(int)
 	TO coldfleet_api;
 
 COMMIT;

@@ -2,6 +2,12 @@
 -- Drops its functions by name.
 BEGIN;
 
+DROP FUNCTION api.shipment_epcis(int);
+DROP FUNCTION api.epcis_sensors(jsonb);
+DROP FUNCTION api.epcis_event(int, int, timestamptz, text, text, text, jsonb);
+DROP FUNCTION api.epcis_lots(int, int);
+DROP FUNCTION api.epcis_place(text);
+DROP FUNCTION api.uri_part(text);
 DROP FUNCTION api.shipment_report_html(int);
 DROP FUNCTION api.report_html(jsonb);
 DROP FUNCTION api.report_banner(text, text, text);

@@ -16,6 +16,8 @@ BEGIN
 	ASSERT jsonb_array_length(api.shipment_figures(id, 'verify.api', 'verify', NULL, NULL)::jsonb -> 'assignments') = 1, 'an assignment has no figures';
 	SELECT body INTO page FROM api.shipment_report_html(id);
 	ASSERT page LIKE '%&lt;b&gt;&amp;%' AND page NOT LIKE '%<b>%', 'a name is markup';
+	SELECT body INTO page FROM api.shipment_epcis(id);
+	ASSERT page::jsonb #>> '{epcisBody,eventList,0,bizStep}' = 'shipping', 'a shipment that left has no event';
 	ASSERT api.shipment_report(id) #>> '{shipment,reference}' = '<b>&', 'a report is of something else';
 END
 $$;

@@ -253,6 +253,7 @@ READY = {
     "shipment_decide": lambda lab: {"path": lab.shipment("depart", "arrive")},
     "shipment_excursions": lambda lab: {"path": lab.shipment()},
     "shipment_figures": lambda lab: {"path": lab.assignment("depart")},
+    "shipment_epcis": lambda lab: {"path": lab.assignment("depart", "arrive", "decide")},
     "shipment_report": lambda lab: {"path": lab.assignment("depart", "arrive", "decide")},
     "assignment": lambda lab: {"path": lab.assignment()},
     "assignment_create": lambda lab: {"path": lab.shipment(), "body": lab.watch_body()},

@@ -2,9 +2,12 @@
 """A shipment from end to end over REST: a scripted series is stored, its excursions are found, somebody decides, and the report says
 what the script did, as JSON and as HTML that nothing in it can turn into markup."""
 
+import json
 import xml.etree.ElementTree as ElementTree
 from datetime import datetime, timedelta, timezone
 
+import jsonschema
+import pytest
 from stack import wait_for
 
 # Would be markup, an attribute or a script if anything forgot to escape it.
@@ -59,3 +62,85 @@ def test_the_report_of_a_shipment_says_what_the_script_did(stack):
         shades = [e.get("class") for e in tree.iter() if e.tag.endswith("rect")]
         assert (shades.count("storage"), shades.count("excursion"), shades.count("gap")) == (1, 1, 1)
         assert len([e for e in tree.iter() if e.tag.endswith("polyline")]) == 2
+
+
+URI = {"type": "string", "pattern": r"^[a-z]+:[!-~]+$"}
+TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"}
+
+
+def exactly(required, **optional):
+    return {"type": "object", "additionalProperties": False, "required": list(required), "properties": {**required, **optional}}
+
+
+PLACE = exactly({"id": URI})
+NUMBER = {"type": "number"}
+# Of EPCIS-JSON-Schema 2.0 what we tell, and nothing else; words are those of CBV 2.0.
+EPCIS = exactly({
+    "@context": {"const": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {"coldfleet": "urn:coldfleet:"}]},
+    "type": {"const": "EPCISDocument"}, "schemaVersion": {"const": "2.0"}, "creationDate": TIME, "coldfleet:complete": {"type": "boolean"},
+    "epcisBody": exactly({"eventList": {"type": "array", "items": exactly(
+        {"type": {"const": "ObjectEvent"}, "action": {"const": "OBSERVE"}, "eventTime": TIME, "eventTimeZoneOffset": {"const": "+00:00"},
+         "bizStep": {"enum": ["shipping", "departing", "transporting", "arriving", "receiving", "inspecting", "void_shipping"]},
+         "quantityList": {"type": "array", "minItems": 1, "items": exactly({"epcClass": URI}, quantity=NUMBER)},
+         "bizTransactionList": {"type": "array", "items": exactly({"bizTransaction": URI})}},
+        disposition={"enum": ["in_transit", "in_progress", "conformant", "non_conformant", "unavailable"]}, readPoint=PLACE, bizLocation=PLACE,
+        sensorElementList={"type": "array", "minItems": 1, "items": exactly({
+            "sensorMetadata": exactly({"startTime": TIME, "endTime": TIME, "deviceID": URI, "bizRules": URI, "dataProcessingMethod": URI}),
+            "sensorReport": {"type": "array", "minItems": 1, "maxItems": 1, "items": exactly(
+                {"type": {"const": "Temperature"}, "uom": {"const": "CEL"}, "minValue": NUMBER, "maxValue": NUMBER}, meanValue=NUMBER,
+                exception={"const": "ALARM_CONDITION"})}})})}})})
+
+
+def epcis(stack, shipment, token="VIEWER"):
+    answer = stack.rest(f"/v1/shipments/{shipment}/epcis", token)
+    assert answer.status == 200 and answer.headers["content-type"] == "application/ld+json", answer
+    document = json.loads(answer.body)
+    jsonschema.validate(document, EPCIS)
+    return document["epcisBody"]["eventList"]
+
+
+@pytest.mark.parametrize("number, place, lot_uri, place_uri", [
+    ("A/7+b", "4012345000016", "https://id.gs1.org/01/09506000134352/10/A%2F7%2Bb", "https://id.gs1.org/414/4012345000016"),
+    ("\u00e9", "urn:epc:id:sgln:4012345.00001.0", None, "urn:epc:id:sgln:4012345.00001.0"),
+    ("B" * 21, '4012345000017', None, None),
+    ("C", 'urn:epc:id:sgln:4012345.00001.0", "x": "', "https://id.gs1.org/01/09506000134352/10/C", None)])
+def test_a_partner_gets_what_happened_to_a_shipment_as_epcis(stack, number, place, lot_uri, place_uri):
+    def call(path, body=None, method="POST"):
+        answer = stack.rest(path, "ADMIN", method, body)
+        assert answer.status < 300, answer
+        return answer.json
+
+    if not stack.value("SELECT count(*) FROM coldchain.product WHERE gtin = '09506000134352'"):
+        call("/v1/products", {"name": "epcis", "gtin": "09506000134352"})
+    began = (datetime.now(timezone.utc) - timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
+    celsius = [-1.0 if 30 <= n < 40 else 5.0 for n in range(60)]
+    serial = f"epcis-{ord(number[0])}"
+    device = stack.value("SELECT fleet.register_device(%s, 'Acme', 'CT', 'B')", [serial])
+    made = call("/v1/shipments", {"reference": serial, "ignore_s": 0, "lane": {"origin": place, "destination": "Nairobi"},
+                                  "lots": [{"product": "epcis", "number": number, "quantity": 120}]})
+    shipment, path = made["id"], f"/v1/shipments/{made['id']}"
+    assert epcis(stack, shipment) == [], "nothing has happened"
+    call(f"{path}/assignments", {"serial": serial, "profile": "hepatitis-b", "from": began.isoformat()})
+    call(f"{path}:depart", {"at": began.isoformat()})
+    stack.sql("SELECT telemetry.ensure_partition(%s), telemetry.ensure_partition(%s + interval '10 hours')", [began, began])
+    stack.sql("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c) "
+              "SELECT %s + (n - 1) * interval '10 minutes', now(), %s, n, 0, 0, c FROM unnest(%s::real[]) WITH ORDINALITY AS s (c, n)",
+              [began, device, celsius])
+    call(f"{path}:arrive", {"at": (began + timedelta(hours=10)).isoformat()})
+    wait_for(lambda: stack.sql("SELECT coldchain.evaluate(1000)") and call(f"{path}/excursions", method="GET")["items"], 20, "the excursion")
+    call(f"{path}:decide", {"decision": "rejected", "reason": "frozen"})
+
+    shipping, transporting, receiving, inspecting = epcis(stack, shipment)
+    assert [(e["bizStep"], e["disposition"]) for e in (shipping, transporting, receiving, inspecting)] == [
+        ("shipping", "in_transit"), ("transporting", "in_transit"), ("receiving", "in_progress"), ("inspecting", "non_conformant")]
+    lot = lot_uri or f"urn:coldfleet:lot:{made['lots'][0]['id']}"
+    assert all(e["quantityList"] == [{"epcClass": lot, "quantity": 120}] for e in (shipping, transporting, receiving, inspecting))
+    assert all(e["bizTransactionList"] == [{"bizTransaction": f"urn:coldfleet:shipment:{shipment}"}] for e in (shipping, inspecting))
+    assert shipping.get("readPoint") == ({"id": place_uri} if place_uri else None) and "readPoint" not in receiving
+    assert datetime.fromisoformat(shipping["eventTime"].replace("Z", "+00:00")) == began
+    whole, excursion = transporting["sensorElementList"]
+    assert whole["sensorReport"][0] == {"type": "Temperature", "uom": "CEL", "minValue": -1, "maxValue": 5, "meanValue": 4}
+    assert whole["sensorMetadata"]["deviceID"] == f"urn:coldfleet:device:{serial}:0"
+    assert excursion["sensorReport"][0] == {"type": "Temperature", "uom": "CEL", "minValue": -1, "maxValue": -1, "exception": "ALARM_CONDITION"}
+    assert datetime.fromisoformat(excursion["sensorMetadata"]["startTime"].replace("Z", "+00:00")) == began + timedelta(minutes=300)
+    assert stack.rest("/v1/shipments/987654321/epcis", "VIEWER").status == 404

@@ -142,7 +142,7 @@ SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) 
 	'api.profile_history,api.profile_put,api.profiles,api.quarantine,api.quarantine_replay,api.quarantined,'
 	'api.readings_chunk,api.readings_page,api.refused_login,api.remember,api.request_approve,api.request_cancel,'
 	'api.request_edit,api.request_get,api.request_pause,api.request_refuse,api.request_resume,api.requests,'
-	'api.shipment_change,api.shipment_create,api.shipment_decide,api.shipment_figures,api.shipment_get,api.shipment_report,'
+	'api.shipment_change,api.shipment_create,api.shipment_decide,api.shipment_epcis,api.shipment_figures,api.shipment_get,api.shipment_report,'
 	'api.shipment_report_html,api.shipment_step,api.shipments,api.stream_open,api.sweep,api.tags_put,api.token_create,'
 	'api.token_revoke,api.tokens,api.webhook_create,api.webhook_delete,api.webhook_get,api.webhook_patch,api.webhooks,'
 	'api.without_secret,api.without_webhook_secret,api.work}', 'test_the_apis_role_can_call_the_functions_of_its_routes_and_no_other');

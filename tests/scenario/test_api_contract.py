@@ -497,6 +497,12 @@ def test_examples_of_the_contract_are_what_their_schemas_say(lab):
     assert seen > 10 * len(lab.contract.operations) // 4
 
 
+def test_kinds_of_alarms_are_those_of_the_database(lab):
+    kinds = {kind for (kind,) in lab.stack.sql("SELECT kind FROM coldchain.alarm_kind")}
+    parameters = {p["name"]: p for p in lab.contract.document["paths"]["/v1/alarms"]["get"]["parameters"] if "name" in p}
+    assert set(lab.contract.document["components"]["schemas"]["AlarmKind"]["enum"]) == set(parameters["kind"]["schema"]["enum"]) == kinds
+
+
 def test_every_operation_is_described(lab):
     """One without an entry in api/answers/ has an answer that anything fits."""
     bare = [f"{o} ({o.id})" for o in lab.contract.operations

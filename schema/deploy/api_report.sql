@@ -370,6 +370,10 @@ AS $$
 				ELSE 'good' END, CASE s #>> '{excursions,standing}' WHEN '0' THEN 'No excursion found' WHEN '1' THEN '1 excursion' ELSE
 				(s #>> '{excursions,standing}') || ' excursions' END, CASE WHEN s #>> '{excursions,standing}' <> '0' THEN format(
 				'%s used up the allowed duration of a single stay, %s still open', s #>> '{excursions,alarmed}', s #>> '{excursions,open}') END),
+			(SELECT api.report_banner('bad', 'Stability used up', string_agg(format('%s, lot %s: all that is allowed in band %s, over all shipments, '
+					'since %s UTC', l ->> 'product', l ->> 'lot', b ->> 'kind', api.report_time((b ->> 'alarm_at')::timestamptz)), '; ' ORDER BY n, b ->> 'kind'))
+				FROM jsonb_array_elements(r -> 'lots') WITH ORDINALITY AS e (l, n) CROSS JOIN jsonb_array_elements(l -> 'bands') AS k (b)
+				WHERE b ->> 'counting' = 'cumulative' AND b ->> 'alarm_at' IS NOT NULL HAVING count(*) > 0),
 			CASE WHEN r -> 'complete' = 'false' THEN api.report_banner('wait', 'Not complete',
 				'Made for somebody who does not see all devices: more trackers may have watched this shipment.') END,
 			xmlelement(NAME div, xmlattributes('cols' AS class), api.report_pairs(ARRAY['Left (UTC)', api.report_time((s ->> 'started_at')::timestamptz),

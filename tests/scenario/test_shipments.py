@@ -144,3 +144,42 @@ def test_a_partner_gets_what_happened_to_a_shipment_as_epcis(stack, number, plac
     assert excursion["sensorReport"][0] == {"type": "Temperature", "uom": "CEL", "minValue": -1, "maxValue": -1, "exception": "ALARM_CONDITION"}
     assert datetime.fromisoformat(excursion["sensorMetadata"]["startTime"].replace("Z", "+00:00")) == began + timedelta(minutes=300)
     assert stack.rest("/v1/shipments/987654321/epcis", "VIEWER").status == 404
+
+
+def test_a_lot_that_used_up_a_cumulative_band_is_red_in_the_report(stack):
+    def call(path, body=None, method="POST", fields=None):
+        answer = stack.rest(path, "ADMIN", method, body, fields or {})
+        assert answer.status < 300, answer
+        return answer.json
+
+    def banners():
+        page = stack.rest(f"{path}/report?format=html", "VIEWER").body.decode().removeprefix("<!doctype html>")
+        return [(e.get("class"), "".join(e.itertext())) for e in ElementTree.fromstring(page).iter() if (e.get("class") or "").startswith("banner")]
+
+    call("/v1/profiles/report-cumulative", {"title": "cumulative", "source": "test", "effective_from": "2026-01-01", "storage_lower_c": 2, "storage_upper_c": 8, "bands": [
+        {"code": "warm", "title": "warm", "lower_c": 8, "counting": "cumulative", "allowed_s": 3600}]}, "PUT", {"If-Match": '"0"'})
+    began = (datetime.now(timezone.utc) - timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
+    device = stack.value("SELECT fleet.register_device('report-cumulative', 'Acme', 'CT', 'B')")
+    shipment = call("/v1/shipments", {"reference": "report-cumulative", "ignore_s": 0,
+                                      "lots": [{"product": "Hepatitis B vaccine", "number": "cumulative"}]})["id"]
+    path = f"/v1/shipments/{shipment}"
+    call(f"{path}/assignments", {"serial": "report-cumulative", "profile": "report-cumulative", "from": began.isoformat()})
+    call(f"{path}:depart", {"at": began.isoformat()})
+    stack.sql("SELECT telemetry.ensure_partition(%s), telemetry.ensure_partition(%s + interval '10 hours')", [began, began])
+
+    def measured(first, celsius):
+        stack.sql("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c) SELECT %s + (%s + n - 1) * interval "
+                  "'10 minutes', now(), %s, %s + n, 0, 0, c FROM unnest(%s::real[]) WITH ORDINALITY AS s (c, n)", [began, first, device, first, celsius])
+        stack.sql("SELECT coldchain.mark(ARRAY[%s]::int[], ARRAY[%s]::timestamptz[])", [device, began])
+        stack.sql("SELECT coldchain.evaluate(1000)")
+
+    measured(0, [5, 9, 9, 9, 9, 5])  # 40 minutes in one stay
+    wait_for(lambda: len(call(f"{path}/excursions", method="GET")["items"]) == 1, 20, "the first stay")
+    assert [tone for tone, _ in banners()] == ["banner open", "banner wait"], "what is allowed is not used up"
+    measured(6, [9, 9, 9, 5])  # 30 more: 70 in all, neither stay an hour
+    wait_for(lambda: len(call(f"{path}/excursions", method="GET")["items"]) == 2, 20, "the second stay")
+    _, (tone, said), (red, used) = banners()
+    assert tone == "banner wait" and said.startswith("2 excursions0 used up")
+    used_up = f"{began + timedelta(minutes=80):%Y-%m-%d %H:%M}"
+    assert (red, used) == ("banner bad", "Stability used upHepatitis B vaccine, lot cumulative: all that is allowed in band warm, over all shipments, "
+                                         f"since {used_up} UTC")

@@ -30,8 +30,8 @@ struct witness {
 	struct event *timer;
 	int fd;
 	bool busy;
-	struct chain_place signed_at; /* of the last checkpoint in the file */
-	struct chain_place at, head;  /* how far this look has verified, and how far it goes */
+	struct audit_place signed_at; /* of the last checkpoint in the file */
+	struct audit_place at, head;  /* how far this look has verified, and how far it goes */
 	struct err fault;             /* of the chunk being read */
 	int rows;
 };
@@ -42,35 +42,6 @@ static const struct statement *const statements[] = {&stmt_signer_audit_head, &s
 						     &stmt_signer_audit_checkpoint};
 
 static void read_chunk(struct witness *w);
-
-/* ---- the chain ---- */
-
-/* The place in the chain is the first thing that canonical bytes say. */
-static bool says_number(const void *canonical, size_t len, uint64_t number)
-{
-	char start[40];
-	size_t start_len = (size_t)snprintf(start, sizeof(start), "{\"number\":%" PRIu64 ",", number);
-	return len > start_len && memcmp(canonical, start, start_len) == 0;
-}
-
-bool chain_step(struct chain_place *place, uint64_t number, const uint8_t *previous, const uint8_t *hash,
-		const void *canonical, size_t len, struct err *e)
-{
-	uint8_t expected[AUDIT_HASH_BYTES];
-	if (number != place->number + 1)
-		return err_set(e, ERR_INVALID, "entry %" PRIu64 " stands where entry %" PRIu64 " was expected", number,
-			       place->number + 1);
-	if (!says_number(canonical, len, number))
-		return err_set(e, ERR_INVALID, "entry %" PRIu64 ": its bytes say another number", number);
-	if (memcmp(previous, place->hash, AUDIT_HASH_BYTES) != 0)
-		return err_set(e, ERR_INVALID, "entry %" PRIu64 " does not follow the entry before it", number);
-	audit_link(place->hash, canonical, len, expected);
-	if (memcmp(hash, expected, AUDIT_HASH_BYTES) != 0)
-		return err_set(e, ERR_INVALID, "entry %" PRIu64 " was altered: its bytes have another hash", number);
-	place->number = number;
-	memcpy(place->hash, hash, AUDIT_HASH_BYTES);
-	return true;
-}
 
 /* ---- the file ---- */
 
@@ -227,13 +198,15 @@ static void entry_rows(struct db *db, const PGresult *res, void *arg)
 		return;
 	w->rows = PQntuples(res);
 	for (int i = 0; i < w->rows && w->fault.code == ERR_NONE; i++) {
-		uint64_t number = (uint64_t)pg_read_int8(PQgetvalue(res, i, 0));
+		const struct audit_entry x = {.number = (uint64_t)pg_read_int8(PQgetvalue(res, i, 0)),
+					      .previous = (const uint8_t *)PQgetvalue(res, i, 1),
+					      .hash = (const uint8_t *)PQgetvalue(res, i, 2),
+					      .canonical = PQgetvalue(res, i, 3),
+					      .canonical_len = (size_t)PQgetlength(res, i, 3)};
 		if (PQgetlength(res, i, 1) != AUDIT_HASH_BYTES || PQgetlength(res, i, 2) != AUDIT_HASH_BYTES)
-			err_set(&w->fault, ERR_INVALID, "entry %" PRIu64 ": a hash has another length", number);
+			err_set(&w->fault, ERR_INVALID, "entry %" PRIu64 ": a hash has another length", x.number);
 		else
-			chain_step(&w->at, number, (const uint8_t *)PQgetvalue(res, i, 1),
-				   (const uint8_t *)PQgetvalue(res, i, 2), PQgetvalue(res, i, 3),
-				   (size_t)PQgetlength(res, i, 3), &w->fault);
+			audit_step(&w->at, &x, &w->fault);
 	}
 }
 

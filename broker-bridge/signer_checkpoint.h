@@ -25,16 +25,4 @@ void witness_free(struct witness **w);
 void witness_start(struct witness *w);
 bool witness_up(const struct witness *w); /* connected to the database */
 
-/* Where a chain stands: number and hash of its last entry. All zero: before its first entry. */
-struct chain_place {
-	uint64_t number;
-	uint8_t hash[AUDIT_HASH_BYTES];
-};
-
-/* Goes on to the next entry. False, and the place stays as it was, when the entry is not the next one, says another
- * number in its own bytes, follows another entry, or has another hash than its bytes: `e` (ERR_INVALID) says which and
- * where. `previous` and `hash` are of AUDIT_HASH_BYTES. */
-bool chain_step(struct chain_place *place, uint64_t number, const uint8_t *previous, const uint8_t *hash,
-		const void *canonical, size_t len, struct err *e);
-
 #endif

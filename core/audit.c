@@ -31,6 +31,45 @@ void audit_link(const uint8_t previous[AUDIT_HASH_BYTES], const void *canonical,
 		abort();
 }
 
+/* The place in the chain is the first thing that canonical bytes say. */
+static bool says_number(const struct audit_entry *x)
+{
+	char start[40];
+	size_t len = (size_t)snprintf(start, sizeof(start), "{\"number\":%" PRIu64 ",", x->number);
+	return x->canonical_len > len && memcmp(x->canonical, start, len) == 0;
+}
+
+static bool is_next(const struct audit_place *place, const struct audit_entry *x, struct err *e)
+{
+	if (x->number > place->number + 1)
+		return err_set(e, ERR_CONFLICT, "entry %" PRIu64 ": missing; entry %" PRIu64 " is in its place",
+			       place->number + 1, x->number);
+	if (x->number <= place->number)
+		return err_set(e, ERR_CONFLICT, "entry %" PRIu64 ": out of its place, after entry %" PRIu64, x->number,
+			       place->number);
+	return says_number(x) || err_set(e, ERR_CONFLICT, "entry %" PRIu64 ": its bytes say another number", x->number);
+}
+
+bool audit_step(struct audit_place *place, const struct audit_entry *x, struct err *e)
+{
+	uint8_t hash[AUDIT_HASH_BYTES];
+	if (!is_next(place, x, e))
+		return false;
+	audit_link(x->previous, x->canonical, x->canonical_len, hash);
+	if (memcmp(hash, x->hash, sizeof(hash)) != 0)
+		return err_set(e, ERR_CONFLICT, "entry %" PRIu64 ": altered; its bytes do not give its hash",
+			       x->number);
+	if (!place->any && memcmp(x->previous, place->hash, sizeof(hash)) != 0)
+		return err_set(e, ERR_CONFLICT,
+			       "entry %" PRIu64 ": does not follow entry %" PRIu64
+			       " as it is here; one of them was replaced",
+			       x->number, place->number);
+	place->number = x->number;
+	place->any = false;
+	memcpy(place->hash, hash, sizeof(hash));
+	return true;
+}
+
 bool audit_checkpoint_sign(const struct cose_key *key, const struct audit_checkpoint *c,
 			   uint8_t message[AUDIT_CHECKPOINT_MAX], size_t *len, struct err *e)
 {

@@ -21,6 +21,25 @@
 void audit_link(const uint8_t previous[AUDIT_HASH_BYTES], const void *canonical, size_t len,
 		uint8_t hash[AUDIT_HASH_BYTES]);
 
+/* Where a chain stands: number and hash of its last entry. All zero: before its first entry. */
+struct audit_place {
+	uint64_t number;
+	bool any; /* its hash is not known: any entry of the next number follows */
+	uint8_t hash[AUDIT_HASH_BYTES];
+};
+
+struct audit_entry {
+	uint64_t number;
+	const uint8_t *previous, *hash; /* of AUDIT_HASH_BYTES */
+	const char *canonical;
+	size_t canonical_len;
+};
+
+/* Goes on to the next entry. False, and the place stays as it was, when the entry is not the next one, says another
+ * number in its own bytes, has another hash than its bytes, or follows another entry: `e` (ERR_CONFLICT) says which and
+ * where. */
+bool audit_step(struct audit_place *place, const struct audit_entry *x, struct err *e);
+
 struct audit_checkpoint {
 	uint64_t number;                /* of the last entry, from 1 */
 	uint8_t hash[AUDIT_HASH_BYTES]; /* of that entry */

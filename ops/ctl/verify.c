@@ -17,18 +17,15 @@ struct verify {
 	FILE *file; /* checkpoints kept elsewhere */
 	uint64_t file_line;
 	struct audit_checkpoint next; /* of the file, not yet met; number 0: there is none */
-	uint64_t line, last;
-	bool linked; /* `hash` is that of the entry `last` */
-	uint8_t hash[AUDIT_HASH_BYTES];
+	uint64_t line;
+	struct audit_place at;
 	struct verify_result result;
 };
 
 /* A line of an export, its parts within it. */
-struct entry {
+struct line {
 	uint8_t previous[AUDIT_HASH_BYTES], hash[AUDIT_HASH_BYTES];
-	const char *canonical;
-	size_t canonical_len;
-	uint64_t number;
+	struct audit_entry entry;
 	const char *at;
 };
 
@@ -39,8 +36,9 @@ struct verify *verify_new(uint64_t after, const struct cose_keyring *ring, FILE 
 		abort();
 	v->ring = ring;
 	v->file = checkpoints;
-	v->last = after;
-	v->linked = v->result.start_known = after == 0; /* the first entry comes after 32 zeros */
+	v->at.number = after;
+	v->result.start_known = after == 0; /* the first entry comes after 32 zeros */
+	v->at.any = after != 0;
 	return v;
 }
 
@@ -89,19 +87,19 @@ static bool scan_number(struct scan *s, uint64_t *number)
 	return digits > 0 && *number > 0;
 }
 
-static bool scan_entry(const char *line, size_t len, struct entry *x)
+static bool scan_entry(const char *line, size_t len, struct line *x)
 {
 	struct scan s = {line, line + len};
 	if (!scan_word(&s, "{\"previous\":\"") || !scan_hash(&s, x->previous) || !scan_word(&s, "\",\"hash\":\"") ||
 	    !scan_hash(&s, x->hash) || !scan_word(&s, "\",\"entry\":"))
 		return false;
-	x->canonical = s.at;
-	if (!scan_word(&s, "{\"number\":") || !scan_number(&s, &x->number) || !scan_word(&s, ",\"at\":\""))
+	x->entry = (struct audit_entry){.previous = x->previous, .hash = x->hash, .canonical = s.at};
+	if (!scan_word(&s, "{\"number\":") || !scan_number(&s, &x->entry.number) || !scan_word(&s, ",\"at\":\""))
 		return false;
 	x->at = s.at;
 	if (s.end - s.at < VERIFY_TIME_MAX + 2 || s.end[-1] != '}' || s.end[-2] != '}')
 		return false;
-	x->canonical_len = (size_t)(s.end - 1 - x->canonical);
+	x->entry.canonical_len = (size_t)(s.end - 1 - x->entry.canonical);
 	return true;
 }
 
@@ -129,11 +127,12 @@ static bool open_message(const struct verify *v, const uint8_t *message, size_t 
 static bool meet(struct verify *v, const struct audit_checkpoint *c, struct err *e)
 {
 	char at[32];
-	if (!v->linked) {
-		memcpy(v->hash, c->hash, sizeof(v->hash));
-		v->linked = v->result.start_known = true;
+	if (v->at.any) {
+		memcpy(v->at.hash, c->hash, sizeof(v->at.hash));
+		v->at.any = false;
+		v->result.start_known = true;
 	}
-	if (memcmp(c->hash, v->hash, sizeof(v->hash)) != 0)
+	if (memcmp(c->hash, v->at.hash, sizeof(v->at.hash)) != 0)
 		return err_set(e, ERR_CONFLICT,
 			       "entry %" PRIu64 ": not the one that was signed at %s: entries after %" PRIu64
 			       " were replaced and hashed anew",
@@ -180,8 +179,8 @@ static bool meet_file(struct verify *v, struct err *e)
 {
 	if (v->file_line == 0 && !file_next(v, e))
 		return false;
-	while (v->next.number != 0 && v->next.number <= v->last) {
-		if (v->next.number == v->last && !meet(v, &v->next, e))
+	while (v->next.number != 0 && v->next.number <= v->at.number) {
+		if (v->next.number == v->at.number && !meet(v, &v->next, e))
 			return err_prefix(e, "checkpoints, line %" PRIu64 ": ", v->file_line);
 		if (!file_next(v, e))
 			return false;
@@ -200,48 +199,19 @@ static bool own_checkpoint(struct verify *v, const char *line, size_t len, struc
 		return err_set(e, ERR_CONFLICT, "line %" PRIu64 ": not a checkpoint as an export writes it", v->line);
 	if (!open_message(v, message, message_len, &c, e))
 		return err_prefix(e, "line %" PRIu64 ": a checkpoint that proves nothing: ", v->line);
-	if (c.number != v->last)
+	if (c.number != v->at.number)
 		return err_set(e, ERR_CONFLICT,
 			       "line %" PRIu64 ": the checkpoint of entry %" PRIu64 " stands after entry %" PRIu64,
-			       v->line, c.number, v->last);
+			       v->line, c.number, v->at.number);
 	return meet(v, &c, e);
 }
 
 /* ---- entries ---- */
 
-static bool check_place(const struct verify *v, const struct entry *x, struct err *e)
-{
-	if (x->number > v->last + 1)
-		return err_set(e, ERR_CONFLICT,
-			       "entry %" PRIu64 ": missing; line %" PRIu64 " has entry %" PRIu64 " in its place",
-			       v->last + 1, v->line, x->number);
-	if (x->number <= v->last)
-		return err_set(e, ERR_CONFLICT,
-			       "entry %" PRIu64 ": out of its place; line %" PRIu64 " has it after entry %" PRIu64,
-			       x->number, v->line, v->last);
-	return true;
-}
-
-static bool check_hash(const struct verify *v, const struct entry *x, uint8_t hash[AUDIT_HASH_BYTES], struct err *e)
-{
-	audit_link(x->previous, x->canonical, x->canonical_len, hash);
-	if (memcmp(hash, x->hash, AUDIT_HASH_BYTES) != 0)
-		return err_set(e, ERR_CONFLICT,
-			       "entry %" PRIu64 ": altered; its bytes (line %" PRIu64 ") do not give its hash",
-			       x->number, v->line);
-	if (v->linked && memcmp(x->previous, v->hash, AUDIT_HASH_BYTES) != 0)
-		return err_set(e, ERR_CONFLICT,
-			       "entry %" PRIu64 ": does not follow entry %" PRIu64
-			       " as it is here; one of them was replaced",
-			       x->number, v->last);
-	return true;
-}
-
 bool verify_line(struct verify *v, const char *line, size_t len, struct err *e)
 {
 	static const char checkpoint[] = "{\"checkpoint\":";
-	struct entry x;
-	uint8_t hash[AUDIT_HASH_BYTES];
+	struct line x;
 
 	v->line++;
 	if (len > 0 && line[len - 1] == '\n')
@@ -253,17 +223,14 @@ bool verify_line(struct verify *v, const char *line, size_t len, struct err *e)
 	if (!scan_entry(line, len, &x))
 		return err_set(e, ERR_CONFLICT,
 			       "entry %" PRIu64 ": line %" PRIu64 " is not an entry as an export writes it",
-			       v->last + 1, v->line);
-	if (!check_place(v, &x, e) || !check_hash(v, &x, hash, e))
-		return false;
-	memcpy(v->hash, hash, sizeof(v->hash));
-	v->linked = true;
-	v->last = x.number;
+			       v->at.number + 1, v->line);
+	if (!audit_step(&v->at, &x.entry, e))
+		return err_prefix(e, "line %" PRIu64 ": ", v->line);
 	if (v->result.first == 0) {
-		v->result.first = x.number;
+		v->result.first = v->at.number;
 		memcpy(v->result.from, x.at, VERIFY_TIME_MAX - 1);
 	}
-	v->result.last = x.number;
+	v->result.last = v->at.number;
 	memcpy(v->result.to, x.at, VERIFY_TIME_MAX - 1);
 	return meet_file(v, e);
 }
@@ -278,7 +245,7 @@ bool verify_end(struct verify *v, struct verify_result *result, struct err *e)
 			       "entry %" PRIu64
 			       ": missing; the trail ends before it, but at %s it had at least %" PRIu64
 			       " entries (checkpoints, line %" PRIu64 ")",
-			       v->last + 1, time_text(v->next.at, at), v->next.number, v->file_line);
+			       v->at.number + 1, time_text(v->next.at, at), v->next.number, v->file_line);
 	*result = v->result;
 	return true;
 }

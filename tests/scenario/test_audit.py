@@ -157,7 +157,7 @@ def test_one_altered_byte_is_found(trail):
 
 def test_a_removed_and_two_swapped_rows_are_found(trail):
     n, lines = len(trail.lines) // 2, trail.lines
-    trail.refused(lines[:n] + lines[n + 1:], f"entry {n + 1}: missing; line {n + 1} has entry {n + 2}")
+    trail.refused(lines[:n] + lines[n + 1:], f"line {n + 1}: entry {n + 1}: missing; entry {n + 2} is in its place")
     trail.refused(lines[:n] + [lines[n + 1], lines[n]] + lines[n + 2:], f"entry {n + 1}: missing")
 
 

@@ -111,7 +111,7 @@ def test_altered_trail_gets_no_checkpoint(own_stack):
     before = lines.read_text()
     stack.start("signer")
     wait_for(lambda: "THE AUDIT TRAIL DOES NOT VERIFY" in stack.log("signer"), 20, "the signer to say so")
-    assert "was altered" in stack.log("signer")
+    assert ": altered; its bytes do not give its hash" in stack.log("signer")
     assert stack.metrics("signer")["coldfleet_signer_chain_broken"] == 1
     assert lines.read_text() == before
 

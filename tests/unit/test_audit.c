@@ -119,10 +119,53 @@ static void test_line_that_is_no_checkpoint_is_refused(void **state)
 	}
 }
 
+/* What is asked about the entry that is said to have that number. */
+static const char *step(struct audit_place *place, uint64_t number, const uint8_t *previous, const uint8_t *hash,
+			const char *canonical)
+{
+	static struct err e;
+	const struct audit_entry x = {number, previous, hash, canonical, strlen(canonical)};
+	e = (struct err){0};
+	return audit_step(place, &x, &e) ? "" : e.detail;
+}
+
+static void test_a_step_of_the_chain_takes_the_next_entry_and_nothing_else(void **state)
+{
+	static const char first[] = "{\"number\":1,\"at\":\"x\"}", second[] = "{\"number\":2,\"at\":\"y\"}";
+	struct audit_place place = {0}, before;
+	uint8_t zero[32] = {0}, hash1[32], hash2[32], wrong[32], elsewhere[32];
+	(void)state;
+	memset(wrong, 7, sizeof(wrong));
+	audit_link(zero, first, strlen(first), hash1);
+	audit_link(hash1, second, strlen(second), hash2);
+	audit_link(wrong, second, strlen(second), elsewhere);
+
+	assert_string_equal(step(&place, 2, zero, hash2, second), "entry 1: missing; entry 2 is in its place");
+	assert_string_equal(step(&place, 1, zero, hash1, first), "");
+	before = place;
+	assert_string_equal(step(&place, 1, zero, hash1, first), "entry 1: out of its place, after entry 1");
+	assert_string_equal(step(&place, 2, wrong, elsewhere, second),
+			    "entry 2: does not follow entry 1 as it is here; one of them was replaced");
+	assert_string_equal(step(&place, 2, hash1, wrong, second), "entry 2: altered; its bytes do not give its hash");
+	assert_string_equal(step(&place, 2, wrong, hash2, second), "entry 2: altered; its bytes do not give its hash");
+	assert_string_equal(step(&place, 2, hash1, hash2, "{\"number\":2,\"at\":\"z\"}"),
+			    "entry 2: altered; its bytes do not give its hash");
+	assert_string_equal(step(&place, 2, hash1, hash1, first), "entry 2: its bytes say another number");
+	assert_memory_equal(&place, &before, sizeof(place));
+	assert_string_equal(step(&place, 2, hash1, hash2, second), "");
+	assert_int_equal(place.number, 2);
+	/* Where the hash before is not known, any entry of that number follows, and the next one follows that one only.
+	 */
+	place = (struct audit_place){.number = 1, .any = true};
+	assert_string_equal(step(&place, 2, wrong, elsewhere, second), "");
+	assert_false(place.any);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_entry_is_hashed_behind_a_zero_byte_and_the_hash_before),
+		cmocka_unit_test(test_a_step_of_the_chain_takes_the_next_entry_and_nothing_else),
 		cmocka_unit_test(test_checkpoint_survives_signing_and_its_line),
 		cmocka_unit_test(test_longest_checkpoint_fits),
 		cmocka_unit_test(test_checkpoint_with_any_bit_flipped_or_of_another_key_is_refused),

@@ -322,36 +322,6 @@ static void test_what_was_read_of_one_request_is_not_taken_for_another(void **st
 	signer_request_fini(&request);
 }
 
-/* ---- the chain ---- */
-
-static void test_a_step_of_the_chain_takes_the_next_entry_and_nothing_else(void **state)
-{
-	static const char first[] = "{\"number\":1,\"at\":\"x\"}", second[] = "{\"number\":2,\"at\":\"y\"}";
-	struct chain_place place = {0}, before;
-	uint8_t zero[32] = {0}, hash1[32], hash2[32], wrong[32];
-	struct err e = {0};
-	(void)state;
-	audit_link(zero, first, strlen(first), hash1);
-	audit_link(hash1, second, strlen(second), hash2);
-	memset(wrong, 7, sizeof(wrong));
-
-	assert_false(chain_step(&place, 2, zero, hash2, second, strlen(second), &e));
-	assert_non_null(strstr(e.detail, "stands where entry 1 was expected"));
-	assert_true(chain_step(&place, 1, zero, hash1, first, strlen(first), &e));
-	before = place;
-	assert_false(chain_step(&place, 2, wrong, hash2, second, strlen(second), &e));
-	assert_non_null(strstr(e.detail, "does not follow"));
-	assert_false(chain_step(&place, 2, hash1, wrong, second, strlen(second), &e));
-	assert_non_null(strstr(e.detail, "altered"));
-	assert_false(chain_step(&place, 2, hash1, hash2, "{\"number\":2,\"at\":\"z\"}", strlen(second), &e));
-	assert_non_null(strstr(e.detail, "altered"));
-	assert_false(chain_step(&place, 2, hash1, hash1, first, strlen(first), &e));
-	assert_non_null(strstr(e.detail, "say another number"));
-	assert_memory_equal(&place, &before, sizeof(place));
-	assert_true(chain_step(&place, 2, hash1, hash2, second, strlen(second), &e));
-	assert_int_equal(place.number, 2);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,7 +332,6 @@ int main(void)
 		cmocka_unit_test(test_canonical_bytes_that_say_a_thing_twice_are_refused),
 		cmocka_unit_test(test_devices_behind_a_hash_are_those_of_the_list_and_no_others),
 		cmocka_unit_test(test_what_was_read_of_one_request_is_not_taken_for_another),
-		cmocka_unit_test(test_a_step_of_the_chain_takes_the_next_entry_and_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

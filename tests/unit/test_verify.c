@@ -162,14 +162,14 @@ static void test_removed_entry_is_named(void **state)
 	(void)state;
 	memmove(t.line[6], t.line[7], (ENTRIES - 7) * sizeof(t.line[0]));
 	t.lines--;
-	check_found(false, "entry 7: missing; line 7 has entry 8");
+	check_found(false, "line 7: entry 7: missing; entry 8 is in its place");
 }
 
 static void test_removed_beginning_is_named(void **state)
 {
 	(void)state;
 	assert_false(verifies_from(0, 3, &nobody, false));
-	assert_non_null(strstr(err.detail, "entry 1: missing; line 1 has entry 4"));
+	assert_non_null(strstr(err.detail, "line 1: entry 1: missing; entry 4 is in its place"));
 }
 
 static void test_swapped_entries_are_named(void **state)
@@ -179,14 +179,14 @@ static void test_swapped_entries_are_named(void **state)
 	memcpy(other, t.line[6], LINE_CAP);
 	memcpy(t.line[6], t.line[7], LINE_CAP);
 	memcpy(t.line[7], other, LINE_CAP);
-	check_found(false, "entry 7: missing; line 7 has entry 8");
+	check_found(false, "line 7: entry 7: missing; entry 8 is in its place");
 }
 
 static void test_repeated_entry_is_named(void **state)
 {
 	(void)state;
 	memcpy(t.line[9], t.line[8], LINE_CAP);
-	check_found(false, "entry 9: out of its place; line 10");
+	check_found(false, "line 10: entry 9: out of its place, after entry 9");
 }
 
 static void test_entry_hashed_anew_alone_breaks_the_link_behind_it(void **state)

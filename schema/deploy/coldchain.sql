@@ -442,7 +442,7 @@ COMMENT ON COLUMN coldchain.exposure.excursions IS 'How many excursions there we
 COMMENT ON COLUMN coldchain.exposure.first_at IS 'When the lot was first in the band.';
 COMMENT ON COLUMN coldchain.exposure.alarm_at IS
 	'When the allowed duration was used up: of a cumulative band by all stays together, else the first alarm of an excursion. NULL: it is not.';
-COMMENT ON COLUMN coldchain.exposure.late IS 'True: the alarm was found late.';
+COMMENT ON COLUMN coldchain.exposure.late IS 'True: the alarm of a single band was found late; of a cumulative one coldchain.alarm.late says so.';
 COMMENT ON COLUMN coldchain.exposure.algorithm IS 'Version of the algorithm, coldchain.algorithm().';
 
 CREATE TABLE coldchain.due (

@@ -42,6 +42,26 @@ COMMENT ON FUNCTION coldchain.excursion_alarm() IS 'Trigger: an excursion that h
 CREATE TRIGGER excursion_alarm AFTER INSERT ON coldchain.excursion_revision REFERENCING NEW TABLE AS said
 	FOR EACH STATEMENT EXECUTE FUNCTION coldchain.excursion_alarm();
 
+CREATE FUNCTION coldchain.reached_late(lot int, band text, reached_at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH stay AS MATERIALIZED (
+		SELECT e.device_id, e.probe, e.assignment_id, e.started_at, least(coalesce(e.ended_at, e.last_at), reached_at) AS ended_at
+		FROM coldchain.assignment AS a JOIN coldchain.excursion AS e USING (assignment_id) JOIN coldchain.band AS b USING (band_id)
+		WHERE a.lot_id = lot AND b.code = band AND e.state IN ('open', 'ended') AND e.started_at <= reached_at
+	), shown AS MATERIALIZED (
+		SELECT max(r.received_at) AS at FROM stay AS s JOIN telemetry.reading AS r ON r.device_id = s.device_id AND r.probe = s.probe
+			AND r.ts >= s.started_at AND r.ts <= s.ended_at
+	)
+	SELECT EXISTS (SELECT FROM stay AS s JOIN coldchain.assignment_version AS v USING (assignment_id) CROSS JOIN shown WHERE v.at > shown.at)
+		OR EXISTS (SELECT FROM stay AS s JOIN telemetry.reading AS r USING (device_id) CROSS JOIN shown
+			WHERE r.ts > reached_at AND r.received_at < shown.at)
+$$;
+COMMENT ON FUNCTION coldchain.reached_late(int, text, timestamptz) IS
+	'Was it found late that a lot has used up a cumulative band at that moment: by readings, of any of its stays, that arrived after newer ones of '
+	'its devices, or by an assignment made after they had? A stay that was late and known before does not make it so.';
+
 CREATE FUNCTION coldchain.exposure_alarm() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -65,7 +85,7 @@ BEGIN
 	IF r.device_id IS NOT NULL AND NOT EXISTS (SELECT FROM coldchain.alarm AS m WHERE m.kind = 'excursion'
 			AND m.key = concat('lot ', new.lot_id, ' ', new.band_code)) THEN
 		PERFORM coldchain.alarm_raise('excursion', r.device_id, r.shipment_id::bigint, r.probe, concat('lot ', new.lot_id, ' ', new.band_code),
-			new.alarm_at, new.late, jsonb_build_object('lot', r.lot, 'band', new.band_code, 'title', r.title, 'out_s', new.out_s,
+			new.alarm_at, coldchain.reached_late(new.lot_id, new.band_code, new.alarm_at), jsonb_build_object('lot', r.lot, 'band', new.band_code, 'title', r.title, 'out_s', new.out_s,
 				'allowed_s', new.allowed_s, 'algorithm', new.algorithm));
 	END IF;
 	RETURN NULL;
@@ -80,7 +100,7 @@ CREATE TRIGGER exposure_alarm_again AFTER UPDATE ON coldchain.exposure
 CREATE TRIGGER exposure_alarm_gone AFTER DELETE ON coldchain.exposure
 	FOR EACH ROW WHEN (old.counting = 'cumulative' AND old.alarm_at IS NOT NULL) EXECUTE FUNCTION coldchain.exposure_alarm();
 
-REVOKE ALL ON FUNCTION coldchain.excursion_alarm(), coldchain.exposure_alarm() FROM PUBLIC;
+REVOKE ALL ON FUNCTION coldchain.excursion_alarm(), coldchain.exposure_alarm(), coldchain.reached_late(int, text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.evaluate(int) TO coldfleet_notify;
 
 COMMIT;

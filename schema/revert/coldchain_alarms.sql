@@ -9,6 +9,7 @@ DROP TRIGGER exposure_alarm ON coldchain.exposure;
 DROP TRIGGER excursion_alarm ON coldchain.excursion_revision;
 DROP INDEX coldchain.alarm_lot;
 DROP FUNCTION coldchain.exposure_alarm();
+DROP FUNCTION coldchain.reached_late(int, text, timestamptz);
 DROP FUNCTION coldchain.excursion_alarm();
 
 COMMIT;

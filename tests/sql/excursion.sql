@@ -2,7 +2,7 @@
 -- Excursions, exposures, figures and their alarms by example; excursion_property.py compares any order with a naive reference.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(62);
+SELECT plan(64);
 
 SELECT coldchain.put_profile('t-excursion', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8, "effective_from": "2026-01-01", "bands": [
 	{"code": "hot", "lower_c": 8, "counting": "single", "allowed_s": 1800},
@@ -167,13 +167,24 @@ SELECT results_eq(format($$ SELECT band_code COLLATE "default", out_s, excursion
 	WHERE l.product_id = %s AND l.number = 'E' AND band_code = 'hot-all' $$, :product),
 	$$ VALUES ('hot-all', 3600::float8, 2, timestamptz '2026-09-01 01:00Z') $$,
 	'test_what_two_devices_saw_at_once_counts_once_and_what_each_saw_counts');
-SELECT results_eq(format($$ SELECT device_id, to_char(raised_at AT TIME ZONE 'UTC', 'HH24:MI') FROM coldchain.alarm
-	WHERE device_id IN (%s, %s) AND key LIKE 'lot %%' $$, :e, :f), format($$ VALUES (%s, '01:00') $$, :f), 'test_a_lot_that_has_used_up_its_time_is_an_alarm');
+SELECT results_eq(format($$ SELECT device_id, to_char(raised_at AT TIME ZONE 'UTC', 'HH24:MI'), late FROM coldchain.alarm
+	WHERE device_id IN (%s, %s) AND key LIKE 'lot %%' $$, :e, :f), format($$ VALUES (%s, '01:00', false) $$, :f), 'test_a_lot_that_has_used_up_its_time_is_an_alarm');
 SELECT pg_temp.say(:f, '{100,110,120}', '{9,9,5}');
 SELECT is((SELECT count(*) FROM coldchain.alarm WHERE device_id IN (:e, :f) AND key LIKE 'lot %'), 1::bigint, 'test_and_one_only');
 SELECT results_eq(format($$ SELECT remaining_s, out_s FROM coldchain.lot_figures((SELECT lot_id FROM coldchain.lot WHERE product_id = %s AND number = 'E'))
 	WHERE band_code IN ('hot', 'hot-all') ORDER BY band_code $$, :product), $$ VALUES (0::float8, 4800::float8), (0, 4800) $$,
 	'test_nothing_is_left_of_the_budget_of_the_lot');
+SELECT pg_temp.watch('g-late', 'G', :product, :version) AS g \gset
+SELECT pg_temp.say(:g, '{100,110,120,130,140,150}', '{9,9,9,9,5,5}');
+SELECT pg_temp.say(:g, '{10,20,30,40}', '{9,9,9,5}');
+SELECT results_eq(format($$ SELECT a FROM pg_temp.alarms(%s) AS a WHERE a LIKE '%% hot-all' $$, :g), ARRAY['raised 02:10 t hot-all'],
+	'test_a_lot_that_late_readings_show_to_have_used_up_its_time_is_a_late_find');
+SELECT pg_temp.watch('h-late', 'H', :product, :version) AS h \gset
+SELECT pg_temp.say(:h, '{100,110,120,130}', '{9,9,9,5}');
+SELECT pg_temp.say(:h, '{10,20,30}', '{9,9,5}');
+SELECT pg_temp.say(:h, '{200,210}', '{9,9}');
+SELECT results_eq(format($$ SELECT a FROM pg_temp.alarms(%s) AS a WHERE a LIKE '%% hot-all' $$, :h), ARRAY['raised 03:30 f hot-all'],
+	'test_a_stay_that_was_late_and_known_before_does_not_make_it_one');
 
 -- A profile that is superseded
 

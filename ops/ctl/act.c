@@ -70,17 +70,18 @@ static json_t *first_of(json_t *body, const char *key, size_t len)
 
 static bool add_option(json_t *body, const struct option *o, const char *text, struct err *e)
 {
+	const char *key = o->key;
 	json_t *value;
 
-	const char *key = o->key;
-
-	switch (o->to) {
-	case TO_FIRST:
-		body = first_of(body, key, strcspn(key, "."));
-		key += strcspn(key, ".") + 1;
+	if (o->to == TO_FIRST) {
+		size_t list = strcspn(key, ".");
+		body = first_of(body, key, list);
+		key += list + 1;
 		if (!json_is_object(body))
 			return err_set(e, ERR_CONFIG, "--%s: expected no such list beside it", o->name);
-		/* fallthrough */
+	}
+	switch (o->to) {
+	case TO_FIRST:
 	case TO_BODY:
 		value = o->kind == OPTION_INT ? json_integer(strtoll(text, NULL, 10)) : json_string(text);
 		break;

@@ -6,20 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_rows(const void *va, const void *vb)
+static int compare_moments(const struct row *a, const struct row *b)
 {
-	const struct row *a = va, *b = vb;
-	const struct reading *x = a->reading, *y = b->reading;
 	if (a->device_id != b->device_id)
 		return a->device_id < b->device_id ? -1 : 1;
-	if (x->ts != y->ts)
-		return x->ts < y->ts ? -1 : 1;
+	return (a->reading->ts > b->reading->ts) - (a->reading->ts < b->reading->ts);
+}
+
+static int compare_samples(const struct reading *x, const struct reading *y)
+{
 	if (x->probe != y->probe)
 		return x->probe < y->probe ? -1 : 1;
 	if (x->epoch != y->epoch)
 		return x->epoch < y->epoch ? -1 : 1;
-	if (x->seq != y->seq)
-		return x->seq < y->seq ? -1 : 1;
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static int compare_rows(const void *va, const void *vb)
+{
+	const struct row *a = va, *b = vb;
+	int order = compare_moments(a, b);
+	if (order == 0)
+		order = compare_samples(a->reading, b->reading);
+	if (order != 0)
+		return order;
 	/* The same sample twice in one batch: the one that came first wins, as it would over two batches. */
 	return a->message < b->message ? -1 : a->message > b->message;
 }
@@ -108,6 +118,13 @@ static void channel_params(struct pg_params *p, const struct rows *r, struct are
 	}
 }
 
+/* Another sample of the same moment as the row before. The same sample again is none: it is to be found taken. */
+static bool is_further(const struct rows *r, size_t i)
+{
+	const struct row *row = &r->rows[i];
+	return i > 0 && compare_moments(row - 1, row) == 0 && compare_samples(row[-1].reading, row->reading) != 0;
+}
+
 static void key_params(struct pg_params *p, const struct rows *r, struct arena *arena)
 {
 	size_t n = r->count;
@@ -124,7 +141,8 @@ static void key_params(struct pg_params *p, const struct rows *r, struct arena *
 		pg_array_time(&received, row->received_at);
 		pg_array_int4(&seq, row->reading->seq);
 		pg_array_int2(&epoch, row->reading->epoch);
-		pg_array_int2(&probe, row->reading->probe);
+		pg_array_int2(&probe,
+			      is_further(r, i) ? (int16_t)(row->reading->probe + INT16_MIN) : row->reading->probe);
 	}
 	pg_params_array(p, &device);
 	pg_params_array(p, &ts);

@@ -25,7 +25,7 @@ struct rows {
 /* The readings of messages [from, to) that are to be stored and lie within the time window. */
 void rows_collect(struct rows *r, const struct batch *b, size_t from, size_t to, struct arena *arena);
 
-/* Parameters of ingest_store_readings and ingest_find_conflicts. */
+/* Parameters of ingest_find_conflicts, and those of ingest_store_readings but for the last. */
 void rows_readings_params(struct pg_params *p, const struct rows *r, struct arena *arena);
 
 /* Parameters of ingest_advance: latest values by device, sample numbers accounted for, receipts asked for. Returns the

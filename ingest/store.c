@@ -18,6 +18,7 @@
 #define RANGES_MAX     64 /* halving goes at most log2(batch) + 1 deep */
 #define RETRIES_MAX    5
 #define PARTITIONS_MAX 4096
+#define TAKEN_SEGMENTS 64 /* a moment that was taken costs the rows before it: at most one segment's in so many */
 #define ARENA_KEEP     ((size_t)8 * 1024 * 1024)
 
 struct range {
@@ -60,6 +61,7 @@ struct store {
 	void *arg;
 	struct event *kick; /* starts batches from the loop */
 	struct job *jobs, *spare;
+	unsigned taken; /* segments still to be sent whose readings are expected to be there in part */
 
 	struct span partitions[PARTITIONS_MAX]; /* ascending */
 	size_t partition_count;
@@ -248,8 +250,11 @@ static void readings_stored(struct db *db, const PGresult *res, void *arg)
 {
 	struct job *j = arg;
 	(void)db;
-	if (res != NULL && PQresultStatus(res) == PGRES_TUPLES_OK)
-		j->inserted = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
+	if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK)
+		return;
+	j->inserted = (size_t)pg_read_int4(PQgetvalue(res, 0, 0));
+	if (*PQgetvalue(res, 0, 1))
+		j->store->taken = TAKEN_SEGMENTS;
 }
 
 static void statuses_stored(struct db *db, const PGresult *res, void *arg)
@@ -376,6 +381,19 @@ static void range_committed(struct db *db, bool ok, const char *sqlstate, const 
 		next_range(j);
 }
 
+/* False: the connection is lost. */
+static bool send_readings(struct job *j)
+{
+	struct store *s = j->store;
+	struct pg_params p;
+	rows_readings_params(&p, &j->rows, j->arena);
+	pg_params_text(&p, s->taken > 0 ? "f" : "t");
+	if (s->taken > 0)
+		s->taken--;
+	struct db_params params = pg_params_borrow(&p);
+	return db_query(s->db, &stmt_ingest_store_readings, &params, readings_stored, j);
+}
+
 /* Sends the current range as one segment. */
 static void send_range(struct job *j)
 {
@@ -387,11 +405,8 @@ static void send_range(struct job *j)
 	if (j->rows.count > 0 && make_partitions(j))
 		return;
 	j->inserted = 0;
-	if (j->rows.count > 0) {
-		rows_readings_params(&p, &j->rows, j->arena);
-		params = pg_params_borrow(&p);
-		ok = db_query(j->store->db, &stmt_ingest_store_readings, &params, readings_stored, j);
-	}
+	if (j->rows.count > 0)
+		ok = send_readings(j);
 	if (ok && rows_advance_params(&p, &j->rows, j->batch, from, to, j->arena) > 0) {
 		params = pg_params_borrow(&p);
 		ok = db_query(j->store->db, &stmt_ingest_advance, &params, advanced, j);

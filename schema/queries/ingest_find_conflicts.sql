@@ -1,5 +1,5 @@
 -- Which rows of a batch are stored with other values than they came with (receipt times do not count). To be run when
--- ingest_store_readings stored fewer rows than it was given; the parameters are the same.
+-- ingest_store_readings stored fewer rows than it was given; the parameters are its first 21.
 -- Rows: ordinal int4, place in the arrays from 1.
 SELECT n.ordinal::int4
 FROM unnest(
@@ -9,7 +9,7 @@ FROM unnest(
 	$17::bool[], $18::bool[], $19::bool[], $20::int2[], $21::text[]) WITH ORDINALITY AS n (device_id, ts, received_at, seq, epoch, probe,
 	temperature_c, humidity_pct, light_lux, shock_ms2, battery_pct, rsrp_dbm,
 	latitude, longitude, altitude_m, accuracy_m, door_open, tampered, mains_power, flags, extra, ordinal)
-JOIN telemetry.reading AS r ON r.device_id = n.device_id AND r.ts = n.ts AND r.probe = n.probe AND r.epoch = n.epoch
+JOIN telemetry.reading AS r ON r.device_id = n.device_id AND r.ts = n.ts AND r.probe = n.probe & 32767 AND r.epoch = n.epoch
 	AND r.seq = n.seq
 WHERE (r.temperature_c, r.humidity_pct, r.light_lux, r.shock_ms2, r.battery_pct, r.rsrp_dbm, r.latitude, r.longitude,
 	r.altitude_m, r.accuracy_m, r.door_open, r.tampered, r.mains_power, r.flags, r.extra)

@@ -13,6 +13,9 @@ DROP VIEW telemetry.reading;
 DROP FUNCTION telemetry.store_reading();
 DROP FUNCTION telemetry.store_readings(
 	int[], timestamptz[], timestamptz[], int[], smallint[], smallint[], real[], real[], real[], real[], real[], real[], double precision[],
+	double precision[], real[], real[], boolean[], boolean[], boolean[], smallint[], text[], boolean);
+DROP FUNCTION telemetry.measurements(
+	int[], timestamptz[], timestamptz[], int[], smallint[], smallint[], real[], real[], real[], real[], real[], real[], double precision[],
 	double precision[], real[], real[], boolean[], boolean[], boolean[], smallint[], text[]);
 DROP FUNCTION telemetry.seldom(double precision, double precision, real, real, real, real, real, smallint, boolean, boolean, boolean, jsonb);
 DROP FUNCTION telemetry.number(smallint, smallint, int);

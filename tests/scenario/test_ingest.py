@@ -335,6 +335,17 @@ def partitions_at(line, moment):
                             [utc(moment)] * 2)
 
 
+def test_repeats_that_come_all_the_time_leave_few_dead_rows_and_the_quick_way_is_tried_again(line):
+    device, old, packs = line.device(), NOW - 250 * DAY, 140
+    line.stack.sql("CREATE EXTENSION IF NOT EXISTS pgstattuple")
+    for i in range(packs):  # one after the other, so each is a batch of its own: a new reading, and one that is there since the first
+        device.ask(senml([i, -1], start=old - i, step=600 + i))
+    assert device.count() == packs + 1
+    name = line.stack.value("SELECT name FROM telemetry.partitions() WHERE %s BETWEEN lower AND upper", [utc(old)])
+    dead = line.stack.value("SELECT dead_tuple_count FROM pgstattuple(%s)", [f"telemetry.{name}_first"])
+    assert packs // 65 <= dead <= 2 * (packs // 65 + 1), "one at most in 65 batches of each of the two lanes"
+
+
 def test_reading_399_days_old_makes_its_partition_and_is_stored(line):
     device, old = line.device(), NOW - 399 * DAY
     assert partitions_at(line, old) == 0

@@ -8,6 +8,7 @@ import random
 import secrets
 import sys
 import threading
+from datetime import datetime, timedelta, timezone
 
 import psycopg
 
@@ -93,6 +94,82 @@ def test_readings_are_stored_while_a_partition_is_made(uri, db):
                    " values (now(), now(), %s, 1, 0, 0)", [device])
         db.commit()
         other.commit()
+
+
+def store(session, device, rows, fresh):
+    """Stores (second, seq) of a device; returns how many were new and whether a moment was found taken."""
+    first = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    rows, n = sorted(rows), len(rows)
+    marks = [-32768 if i > 0 and row[0] == rows[i - 1][0] and row != rows[i - 1] else 0 for i, row in enumerate(rows)]
+    return session.execute(
+        "select stored, taken from telemetry.store_readings(%s, %s, %s, %s, %s::int2[], %s::int2[], null, null, null, null,"
+        " null, null, null, null, null, null, null, null, null, null, null, %s)",
+        [[device] * n, [first + timedelta(seconds=s) for s, _ in rows], [first] * n, [seq for _, seq in rows], [0] * n, marks, fresh]).fetchone()
+
+
+def stored(db, device):
+    """Seconds and sequence numbers, and which are further ones of their moment."""
+    rows = db.execute("select extract(minute from ts)::int * 60 + extract(second from ts)::int, (number & 4294967295) - 2147483648, number < 0"
+                      " from telemetry.measurement where device_id = %s order by 1, 3, 2", [device]).fetchall()
+    db.commit()
+    return rows
+
+
+def waits(db, pid):
+    while not db.execute("select %s in (select pid from pg_locks where not granted)", [pid]).fetchone()[0]:
+        pass
+    db.commit()
+
+
+def against_an_open_transaction(uri, db, mine, ends):
+    """One session has stored (1, 1), (2, 2) and not committed; another stores `mine` and waits; the first `ends`."""
+    device = register(db, 1)[0]
+    db.commit()
+    with psycopg.connect(uri) as one, psycopg.connect(uri) as two:
+        assert store(one, device, [(1, 1), (2, 2)], True) == (2, False)
+        got = []
+        thread = threading.Thread(target=lambda: got.append(store(two, device, mine, True)) or two.commit())
+        thread.start()
+        waits(db, two.info.backend_pid)
+        getattr(one, ends)()
+        thread.join(30)
+        return got[0], stored(db, device)
+
+
+def test_a_batch_that_another_session_is_storing_is_stored_once(uri, db):
+    assert against_an_open_transaction(uri, db, [(1, 1), (2, 2)], "commit") == ((0, True), [(1, 1, False), (2, 2, False)])
+
+
+def test_another_reading_of_a_moment_that_another_session_is_storing_is_a_further_one(uri, db):
+    got = against_an_open_transaction(uri, db, [(0, 0), (2, 3)], "commit")
+    assert got == ((2, True), [(0, 0, False), (1, 1, False), (2, 2, False), (2, 3, True)]), got
+
+
+def test_what_another_session_did_not_store_after_all_is_stored(uri, db):
+    got = against_an_open_transaction(uri, db, [(2, 2), (2, 3)], "rollback")
+    assert got == ((2, False), [(2, 2, False), (2, 3, True)]), got
+
+
+def test_sessions_that_store_the_same_moments_store_each_reading_once_and_never_deadlock(uri, db):
+    devices = register(db, 3)
+    db.commit()
+
+    def work(session, n):
+        rng, new = random.Random(n), 0
+        for _ in range(20):
+            for device in devices:
+                rows = {(rng.randrange(60), rng.randrange(3)) for _ in range(15)}
+                new += store(session, device, rows, rng.random() < 0.7)[0]
+            session.commit()
+        return new
+
+    got = at_once(uri, work)
+    assert all(isinstance(new, int) for new in got), got
+    for device in devices:
+        rows = stored(db, device)
+        assert len({(s, seq) for s, seq, _ in rows}) == len(rows), "a reading is stored twice"
+        assert sum(not further for *_, further in rows) == len({s for s, *_ in rows}), "each moment has one first reading"
+    assert sum(got) == sum(len(stored(db, device)) for device in devices), "what was told as new is what is there"
 
 
 def test_a_partition_in_use_is_dropped_later_and_nobody_waits_for_that(uri, db):

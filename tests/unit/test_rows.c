@@ -167,12 +167,25 @@ static void test_readings_are_sorted_by_their_key(void **state)
 	is(3, "302s,301s,301s,301s,300s,300s");
 	is(4, "3,7,7,8,1,2");
 	is(5, "0,0,0,0,0,0");
-	is(6, "0,0,1,0,0,0");
+	is(6, "0,0,-32767,0,0,0");
 	is(7, "5,10,11,null,1,2");
 	is(8, "null,null,null,50,null,null");
 	for (int i = 9; i <= 21; i++)
 		is(i, NONE);
 	assert_true(rows.first_ts == T0 * 1000000 && rows.last_ts == (T0 + 60) * 1000000);
+}
+
+static void test_another_sample_of_a_moment_is_marked_and_the_same_one_again_is_not(void **state)
+{
+	(void)state;
+	add("a", 0, SEQ(3) "," TEMP(0, 1) "," ONE("p255/temp", 0, 2));
+	add("a", 1, SEQ(3) "," TEMP(0, 1));
+	add("a", 2, SEQ(4) "," TEMP(0, 1));
+	add("b", 3, SEQ(4) "," TEMP(0, 1));
+	readings();
+	is(1, "10,10,10,10,20");
+	is(4, "3,3,4,3,4");
+	is(6, "0,0,-32768,-32513,0");
 }
 
 static void test_every_channel_has_its_column(void **state)
@@ -468,6 +481,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_readings_are_sorted_by_their_key),
+		T(test_another_sample_of_a_moment_is_marked_and_the_same_one_again_is_not),
 		T(test_every_channel_has_its_column),
 		T(test_a_sensor_fault_is_stored_with_its_flag),
 		T(test_readings_outside_the_window_and_of_refused_messages_are_left_out),

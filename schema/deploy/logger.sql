@@ -140,7 +140,7 @@ BEGIN
 	PERFORM telemetry.ensure_partition(min(t)) FROM unnest(store_series.ts) AS t GROUP BY date_bin('1 day', t, 'epoch');
 	SELECT array_agg(place ORDER BY t, p, place) INTO places
 	FROM unnest(store_series.ts, store_series.probe) WITH ORDINALITY AS u (t, p, place);
-	stored := telemetry.store_readings(array_fill(device, ARRAY[n]), ARRAY(SELECT store_series.ts[i] FROM unnest(places) AS i),
+	stored := (telemetry.store_readings(array_fill(device, ARRAY[n]), ARRAY(SELECT store_series.ts[i] FROM unnest(places) AS i),
 		array_fill(now(), ARRAY[n]), array_fill(-1, ARRAY[n]), array_fill(0::smallint, ARRAY[n]),
 		ARRAY(SELECT store_series.probe[i] FROM unnest(places) AS i), ARRAY(SELECT store_series.temperature_c[i] FROM unnest(places) AS i),
 		array_fill(NULL::real, ARRAY[n]), NULL, NULL, array_fill(NULL::real, ARRAY[n]), NULL, NULL, NULL, NULL, NULL,
@@ -148,7 +148,7 @@ BEGIN
 		NULL,
 		CASE WHEN num_nonnulls(VARIADIC store_series.mains_power) > 0 THEN
 			ARRAY(SELECT store_series.mains_power[i] FROM unnest(places) AS i) END,
-		NULL, NULL);
+		NULL, NULL, false)).stored;
 	conflicts := (SELECT count(*) FROM unnest(store_series.ts, store_series.probe, store_series.temperature_c) AS u (t, p, c)
 		JOIN telemetry.reading AS r ON r.device_id = device AND r.ts = u.t AND r.probe = u.p AND r.epoch = 0 AND r.seq = -1
 		WHERE r.temperature_c IS DISTINCT FROM u.c);

@@ -58,6 +58,18 @@ def end_in_time(seconds, advice):
     signal.alarm(seconds)
 
 
+def end(process):
+    """A process that leads a session of its own, with all that it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def number(least, most):
     """For argparse: a whole number within bounds."""
 

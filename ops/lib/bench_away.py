@@ -8,8 +8,8 @@ import os
 import sys
 import time
 
-from bench import Failure, Late, end_in_time, number, tell
-from bench_trackers import Trackers, end, ingested, memory, missing, rank, trackers_at_most
+from bench import Failure, Late, end, end_in_time, number, tell
+from bench_trackers import Trackers, ingested, memory, missing, rank, trackers_at_most
 
 LIMIT = 2400     # seconds for all of it, but for removing it
 PREFIX = "away-"

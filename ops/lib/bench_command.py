@@ -16,8 +16,8 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from bench import Failure, Late, end_in_time, number, tell
-from bench_trackers import Trackers, end, ingested, quantiles, trackers_at_most
+from bench import Failure, Late, end, end_in_time, number, tell
+from bench_trackers import Trackers, ingested, quantiles, trackers_at_most
 
 LIMIT = 1200   # seconds for all of it, but for removing it
 SENDERS = 100  # trackers that send telemetry

@@ -11,14 +11,13 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from bench import ROOT, Failure, Late, Private, end_in_time, number, run, tell
+from bench import ROOT, Failure, Late, Private, end, end_in_time, number, run, tell
 
 LIMIT = 3600  # seconds for all of it, but for removing it
 VARIANTS = [(encoding, samples) for samples in (1, 12, 144) for encoding in ("json", "cbor")]
@@ -162,17 +161,6 @@ def ticks(pid, fields):
 def rss_mib(process):
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
-
-
-def end(process):
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def asked(port, path):

@@ -5,14 +5,13 @@ import contextlib
 import http.client
 import os
 import resource
-import signal
 import subprocess
 import time
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench import ROOT, Failure, Private, tell
+from bench import ROOT, Failure, Private, end, tell
 
 SPARE_FILES = 250  # descriptors of the broker beside those of the trackers
 CONNECTS = 150     # a second; TLS costs tracker and broker 7 ms together
@@ -118,16 +117,6 @@ def ingested(stack, what="messages"):
         connection.request("GET", at.path)
         text = connection.getresponse().read().decode()
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"coldfleet_ingest_{what}_total "))
-
-
-def end(process):
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def rank(values, share):

@@ -220,12 +220,12 @@ def statement(name):
 STORE, ADVANCE = statement("ingest_store_readings"), statement("ingest_advance")
 
 
-def deliver(db, rng, batch):
+def deliver(db, fresh, batch):
     rows = sorted({(device, ts, probe, epoch, seq, t, fault) for device, probe, ts, epoch, seq, t, fault in batch}, key=lambda r: r[:5])
     now = datetime.now(timezone.utc)
     args = {f"p{n}": None for n in range(1, 35)}
     store = dict(args, p1=[r[0] for r in rows], p2=[moment(r[1]) for r in rows], p3=[now] * len(rows), p4=[r[4] for r in rows],
-                 p5=[r[3] for r in rows], p6=[r[2] for r in rows], p7=[r[5] for r in rows], p20=[1 if r[6] else None for r in rows], p22=rng.random() < 0.5)
+                 p5=[r[3] for r in rows], p6=[r[2] for r in rows], p7=[r[5] for r in rows], p20=[1 if r[6] else None for r in rows], p22=fresh)
     devices = sorted({r[0] for r in rows})
     of = [[r for r in rows if r[0] == d] for d in devices]
     good = [[r[5] for r in mine if r[5] is not None and not r[6]] for mine in of]
@@ -248,7 +248,7 @@ def work(uri, seed, todo, failures):
                     batch.append(what)
                     continue
                 if batch:
-                    deliver(db, rng, batch)
+                    deliver(db, rng.random() < 0.5, batch)
                 batch, size = ([what] if kind == "reading" else []), rng.choice((1, 2, 5, 20, 60))
                 if kind == "action":
                     db.execute(*what)

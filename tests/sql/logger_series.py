@@ -55,7 +55,7 @@ class Series:
         samples = [(device, 0, int((ts + self.days - start).total_seconds()), 0, n, t, False) for n, (ts, t) in enumerate(rows)]
         random.Random(1).shuffle(samples)
         for n in range(0, len(samples), 100):
-            deliver_as.deliver(db, None, samples[n:n + 100])
+            deliver_as.deliver(db, True, samples[n:n + 100])
             db.execute("select coldchain.evaluate(100)")
             db.commit()
 

@@ -132,9 +132,9 @@ SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) 
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'audit', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
 	'{api.alarm_acknowledge,api.alarms,api.assignment_change,api.assignment_create,api.assignment_get,api.audit,'
-	'api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.cce_export,api.cce_import,api.command_cancel,'
+	'api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.calibration_create,api.calibration_get,api.calibration_void,api.calibrations,api.cce_export,api.cce_import,api.command_cancel,'
 	'api.command_get,api.command_make,api.commands,api.commands_make,api.config_get,api.config_history,api.config_put,'
-	'api.deliveries,api.delivery_replay,api.device_create,api.device_decommission,api.device_gaps,api.device_get,'
+	'api.deliveries,api.delivery_replay,api.device_calibrations,api.device_create,api.device_decommission,api.device_gaps,api.device_get,'
 	'api.device_history,api.device_patch,api.device_state,api.devices,api.devices_export,api.devices_import,'
 	'api.excursion_get,api.excursions,api.feed_events,api.feed_sweep,api.feed_watched,api.fleet_summary,api.group_create,'
 	'api.group_delete,api.group_get,api.group_member_set,api.group_patch,api.groups,api.idempotency,api.logger_files,'

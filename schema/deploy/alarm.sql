@@ -32,22 +32,28 @@ CREATE TABLE coldchain.alarm_rule (
 	rule_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL REFERENCES coldchain.alarm_kind,
 	model_id int REFERENCES fleet.model,
+	group_id int REFERENCES fleet.device_group ON DELETE CASCADE,
 	device_id int REFERENCES fleet.device,
 	enabled boolean NOT NULL DEFAULT true,
 	after interval NOT NULL DEFAULT '0' CHECK (after >= '0'),
-	below real,
+	below real CHECK (below > 0),
 	quiet interval NOT NULL DEFAULT '0' CHECK (quiet >= '0'),
 	escalate_after interval CHECK (escalate_after > '0'),
-	UNIQUE NULLS NOT DISTINCT (kind, model_id, device_id),
-	CHECK (model_id IS NULL OR device_id IS NULL)
+	revision xid8 NOT NULL DEFAULT pg_current_xact_id(),
+	UNIQUE NULLS NOT DISTINCT (kind, model_id, group_id, device_id),
+	CHECK (num_nonnulls(model_id, group_id, device_id) <= 1),
+	CHECK (kind = 'battery' OR below IS NULL)
 );
 CREATE INDEX alarm_rule_device ON coldchain.alarm_rule (device_id) WHERE device_id IS NOT NULL;
+CREATE INDEX alarm_rule_group ON coldchain.alarm_rule (group_id) WHERE group_id IS NOT NULL;
+CREATE TRIGGER revised BEFORE UPDATE ON coldchain.alarm_rule FOR EACH ROW EXECUTE FUNCTION coldchain.revised();
 COMMENT ON TABLE coldchain.alarm_rule IS
-	'When there is an alarm: a row for each kind, and others for a model or a device, which go before it. Of several the one of the device '
-	'counts, whole.';
+	'When there is an alarm: a row for each kind, and others for a model, a group or a device, which go before it. Of several one counts, whole: '
+	'that of the device, else of the group (of several that was made first), else of the model.';
 COMMENT ON COLUMN coldchain.alarm_rule.rule_id IS 'Number of the rule.';
 COMMENT ON COLUMN coldchain.alarm_rule.kind IS 'What it is about.';
 COMMENT ON COLUMN coldchain.alarm_rule.model_id IS 'The model whose devices it is for; NULL: any.';
+COMMENT ON COLUMN coldchain.alarm_rule.group_id IS 'The static group whose devices it is for; NULL: any. It goes with the group.';
 COMMENT ON COLUMN coldchain.alarm_rule.device_id IS 'The device that it is for; NULL: any.';
 COMMENT ON COLUMN coldchain.alarm_rule.enabled IS 'False: no such alarms.';
 COMMENT ON COLUMN coldchain.alarm_rule.after IS
@@ -57,6 +63,7 @@ COMMENT ON COLUMN coldchain.alarm_rule.quiet IS
 	'Hysteresis of telling, not of alarms: one that is raised within so long of the end of one before (same kind, device and probe) is '
 	'not told of unless it lasts so long.';
 COMMENT ON COLUMN coldchain.alarm_rule.escalate_after IS 'It escalates when it is not acknowledged for so long; NULL: never.';
+COMMENT ON COLUMN coldchain.alarm_rule.revision IS 'The transaction that last changed it; its ETag.';
 INSERT INTO coldchain.alarm_rule (kind, after, below, quiet, escalate_after) VALUES
 	('excursion', '0', NULL, '0', '15 minutes'),
 	('tamper', '0', NULL, '0', '15 minutes'),
@@ -182,13 +189,16 @@ COMMENT ON FUNCTION coldchain.alarm_tell(coldchain.alarm, text) IS
 	'Puts what became of an alarm into the outbox and the stream, and wakes whoever listens on coldchain_notice.';
 
 CREATE FUNCTION coldchain.alarm_rule_of(kind text, device_id int) RETURNS coldchain.alarm_rule
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT r FROM coldchain.alarm_rule AS r
-	WHERE r.kind = alarm_rule_of.kind AND (r.device_id = alarm_rule_of.device_id OR (r.device_id IS NULL
-		AND (r.model_id IS NULL OR r.model_id = (SELECT d.model_id FROM fleet.device AS d WHERE d.device_id = alarm_rule_of.device_id))))
-	ORDER BY r.device_id NULLS LAST, r.model_id NULLS LAST LIMIT 1
+	WHERE r.kind = alarm_rule_of.kind AND (r.device_id = alarm_rule_of.device_id
+		OR r.model_id = (SELECT d.model_id FROM fleet.device AS d WHERE d.device_id = alarm_rule_of.device_id)
+		OR (r.group_id IS NOT NULL AND EXISTS (SELECT FROM fleet.group_member AS m
+			WHERE m.device_id = alarm_rule_of.device_id AND m.group_id = r.group_id))
+		OR num_nonnulls(r.model_id, r.group_id, r.device_id) = 0)
+	ORDER BY r.device_id NULLS LAST, r.group_id NULLS LAST, r.model_id NULLS LAST LIMIT 1
 $$;
 COMMENT ON FUNCTION coldchain.alarm_rule_of(text, int) IS 'The rule about alarms of a kind that counts for a device.';
 
@@ -348,10 +358,16 @@ CREATE TRIGGER undeletable BEFORE DELETE OR TRUNCATE ON coldchain.alarm FOR EACH
 
 DO $$
 BEGIN
-	PERFORM audit.watch('coldchain.alarm_kind', 'alarm_kind'), audit.watch('coldchain.alarm_rule', 'alarm_rule');
-	PERFORM fleet.guard('coldchain.alarm'), fleet.guard('coldchain.alarm_rule'), fleet.guard('coldchain.notice');
+	PERFORM audit.watch('coldchain.alarm_kind', 'alarm_kind'), audit.watch('coldchain.alarm_rule', 'alarm_rule', NULL, '{revision}');
+	PERFORM fleet.guard('coldchain.alarm'), fleet.guard('coldchain.notice');
 END
 $$;
+
+-- Rules for the fleet and for models are seen by everybody: they count for whoever has none of their own.
+CREATE POLICY scope ON coldchain.alarm_rule TO coldfleet_api_definer USING ((SELECT fleet.scope_all()) OR num_nonnulls(group_id, device_id) = 0
+	OR group_id = ANY ((SELECT fleet.scope_groups())::int[]) OR EXISTS (SELECT FROM fleet.device AS d WHERE d.device_id = alarm_rule.device_id));
+CREATE POLICY everything ON coldchain.alarm_rule TO coldfleet_analyst USING (true);
+ALTER TABLE coldchain.alarm_rule ENABLE ROW LEVEL SECURITY;
 
 REVOKE ALL ON FUNCTION coldchain.json_time(timestamptz), coldchain.alarm_json(coldchain.alarm), coldchain.alarm_tell(coldchain.alarm, text),
 	coldchain.alarm_rule_of(text, int), coldchain.alarm_raise(text, int, bigint, smallint, text, timestamptz, boolean, jsonb),
@@ -359,8 +375,9 @@ REVOKE ALL ON FUNCTION coldchain.json_time(timestamptz), coldchain.alarm_json(co
 	coldchain.alarm_kept() FROM PUBLIC;
 GRANT USAGE ON SCHEMA coldchain TO coldfleet_notify, coldfleet_api_definer, coldfleet_analyst;
 GRANT EXECUTE ON FUNCTION coldchain.alarm_escalate(int) TO coldfleet_notify;
-GRANT EXECUTE ON FUNCTION coldchain.json_time(timestamptz), coldchain.alarm_json(coldchain.alarm), coldchain.alarm_acknowledge(bigint, text, text)
-	TO coldfleet_api_definer;
+GRANT EXECUTE ON FUNCTION coldchain.json_time(timestamptz), coldchain.alarm_json(coldchain.alarm), coldchain.alarm_acknowledge(bigint, text, text),
+	coldchain.alarm_rule_of(text, int) TO coldfleet_api_definer;
+GRANT INSERT, UPDATE, DELETE ON coldchain.alarm_rule TO coldfleet_api_definer;
 GRANT SELECT ON coldchain.alarm, coldchain.alarm_kind, coldchain.alarm_rule TO coldfleet_api_definer, coldfleet_analyst;
 
 COMMIT;

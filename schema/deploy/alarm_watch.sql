@@ -7,7 +7,7 @@ BEGIN;
 
 SET LOCAL ROLE coldfleet_owner;
 
-ALTER TABLE coldchain.alarm_rule ADD COLUMN wake interval CHECK (wake > '0');
+ALTER TABLE coldchain.alarm_rule ADD COLUMN wake interval CHECK (wake > '0') CHECK (kind = 'silence' OR wake IS NULL);
 COMMENT ON COLUMN coldchain.alarm_rule.wake IS
 	'Of silence: how often a device wakes whose configuration (wake_interval_s, reported or desired) does not say it. Otherwise NULL.';
 UPDATE coldchain.alarm_rule SET wake = '1 hour' WHERE kind = 'silence';
@@ -270,10 +270,13 @@ BEGIN
 			LEFT JOIN telemetry.device_status AS t USING (device_id) LEFT JOIN fleet.config_report AS p USING (device_id)
 			-- As coldchain.alarm_rule_of() says, for all at once.
 			LEFT JOIN coldchain.alarm_rule AS o ON o.kind = 'silence' AND o.device_id = s.device_id
+			LEFT JOIN (SELECT DISTINCT ON (n.device_id) n.device_id AS member, x.* FROM coldchain.alarm_rule AS x JOIN fleet.group_member AS n USING (group_id)
+				WHERE x.kind = 'silence' ORDER BY n.device_id, x.group_id) AS g ON g.member = s.device_id
 			LEFT JOIN coldchain.alarm_rule AS m ON m.kind = 'silence' AND m.model_id = d.model_id
-			LEFT JOIN coldchain.alarm_rule AS e ON e.kind = 'silence' AND e.model_id IS NULL AND e.device_id IS NULL
-			CROSS JOIN LATERAL (SELECT coalesce(o.enabled, m.enabled, e.enabled) AS enabled, coalesce(o.after, m.after, e.after) AS after,
-				CASE WHEN o.rule_id IS NOT NULL THEN o.wake WHEN m.rule_id IS NOT NULL THEN m.wake ELSE e.wake END AS wake) AS u
+			LEFT JOIN coldchain.alarm_rule AS e ON e.kind = 'silence' AND num_nonnulls(e.model_id, e.group_id, e.device_id) = 0
+			CROSS JOIN LATERAL (SELECT coalesce(o.enabled, g.enabled, m.enabled, e.enabled) AS enabled,
+				coalesce(o.after, g.after, m.after, e.after) AS after, CASE WHEN o.rule_id IS NOT NULL THEN o.wake
+				WHEN g.rule_id IS NOT NULL THEN g.wake WHEN m.rule_id IS NOT NULL THEN m.wake ELSE e.wake END AS wake) AS u
 			CROSS JOIN LATERAL (SELECT coalesce(
 				CASE WHEN jsonb_typeof(p.body -> 'wake_interval_s') = 'number' THEN make_interval(secs => least((p.body ->> 'wake_interval_s')::float8, 31536000)) END,
 				(SELECT CASE WHEN jsonb_typeof(c.body -> 'wake_interval_s') = 'number' THEN make_interval(secs => least((c.body ->> 'wake_interval_s')::float8, 31536000)) END

@@ -522,7 +522,7 @@ COMMENT ON FUNCTION coldchain.shipment_step() IS
 CREATE TRIGGER shipment_step BEFORE UPDATE ON coldchain.shipment
 	FOR EACH ROW EXECUTE FUNCTION coldchain.shipment_step();
 
-CREATE FUNCTION coldchain.product_changed() RETURNS trigger
+CREATE FUNCTION coldchain.revised() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -531,9 +531,9 @@ BEGIN
 	RETURN new;
 END
 $$;
-COMMENT ON FUNCTION coldchain.product_changed() IS 'Trigger: a changed product gets the number of the transaction as its revision.';
-CREATE TRIGGER product_changed BEFORE UPDATE ON coldchain.product
-	FOR EACH ROW EXECUTE FUNCTION coldchain.product_changed();
+COMMENT ON FUNCTION coldchain.revised() IS 'Trigger: what is changed gets the number of the transaction as its revision.';
+CREATE TRIGGER revised BEFORE UPDATE ON coldchain.product
+	FOR EACH ROW EXECUTE FUNCTION coldchain.revised();
 
 -- What of an assignment is judged. A cancelled shipment was under way until it was cancelled.
 CREATE FUNCTION coldchain.judged(during tstzrange, shipment_id int) RETURNS tstzrange

@@ -9,7 +9,7 @@ DROP FUNCTION coldchain.shipment_judged();
 DROP FUNCTION coldchain.assignment_alone();
 DROP FUNCTION coldchain.assignment_step();
 DROP FUNCTION coldchain.judged(tstzrange, int);
-DROP FUNCTION coldchain.product_changed();
+DROP FUNCTION coldchain.revised();
 DROP FUNCTION coldchain.shipment_step();
 DROP FUNCTION coldchain.band_outside_storage();
 DROP FUNCTION coldchain.profile_frozen();

@@ -131,8 +131,10 @@ FROM unnest(ARRAY['', 'A', 'AAAA', repeat('A', 256), '____', 'gICAgICAgICAgICAgI
 SELECT is((SELECT array_agg(format('%s.%s', nspname, proname) ORDER BY proname) FROM pg_proc
 	   JOIN pg_namespace AS n ON n.oid = pronamespace
 	   WHERE nspname IN ('fleet', 'telemetry', 'audit', 'api') AND has_function_privilege('coldfleet_api', pg_proc.oid, 'EXECUTE')),
-	'{api.alarm_acknowledge,api.alarms,api.assignment_change,api.assignment_create,api.assignment_get,api.audit,'
-	'api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.calibration_create,api.calibration_get,api.calibration_void,api.calibrations,api.cce_export,api.cce_import,api.command_cancel,'
+	'{api.alarm_acknowledge,api.alarm_rule_create,api.alarm_rule_delete,api.alarm_rule_get,api.alarm_rule_patch,api.alarm_rules,api.alarms,'
+	'api.assignment_change,api.assignment_create,api.assignment_get,api.audit,'
+	'api.audit_checkpoints,api.audit_export,api.begin,api.begin_oidc,api.calibration_create,api.calibration_get,api.calibration_void,'
+	'api.calibrations,api.cce_export,api.cce_import,api.command_cancel,'
 	'api.command_get,api.command_make,api.commands,api.commands_make,api.config_get,api.config_history,api.config_put,'
 	'api.deliveries,api.delivery_replay,api.device_calibrations,api.device_create,api.device_decommission,api.device_gaps,api.device_get,'
 	'api.device_history,api.device_patch,api.device_state,api.devices,api.devices_export,api.devices_import,'

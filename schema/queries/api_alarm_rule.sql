@@ -1,0 +1,3 @@
+-- A rule of alarms, its ETag. Unknown: SQLSTATE CF404.
+-- $1 number
+SELECT * FROM api.alarm_rule_get($1::int)

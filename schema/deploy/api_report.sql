@@ -471,18 +471,29 @@ COMMENT ON FUNCTION api.epcis_lots(int, int) IS
 	'Lots of a shipment, or one of them, as the quantityList of an event. A lot is named by GTIN and lot number where the product has a GTIN and '
 	'the number is one that GS1 allows (AI 10: 20 characters of set 82), else by our own number of it.';
 
+CREATE FUNCTION api.uuid_of(said text) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT encode(set_byte(set_byte(h, 6, get_byte(h, 6) & 15 | 128), 8, get_byte(h, 8) & 63 | 128), 'hex')::uuid
+	FROM substr(sha256(convert_to('urn:coldfleet:epcis ' || said, 'UTF8')), 1, 16) AS h
+$$;
+COMMENT ON FUNCTION api.uuid_of(text) IS 'The UUID of a text: version 8, of its SHA-256, as RFC 9562 shows in B.2; the same text, the same UUID.';
+
 CREATE FUNCTION api.epcis_event(shipment int, lot int, at timestamptz, step text, disposition text, place text, more jsonb) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT jsonb_strip_nulls(jsonb_build_object('type', 'ObjectEvent', 'action', 'OBSERVE', 'eventTime', api.json_at(at),
-		'eventTimeZoneOffset', '+00:00', 'bizStep', step, 'disposition', disposition, 'readPoint', api.epcis_place(place),
+	SELECT event || jsonb_build_object('eventID', 'urn:uuid:' || api.uuid_of(event::text))
+	FROM api.epcis_lots(shipment, lot) AS e (lots), jsonb_strip_nulls(jsonb_build_object('type', 'ObjectEvent', 'action', 'OBSERVE',
+		'eventTime', api.json_at(at), 'eventTimeZoneOffset', '+00:00', 'bizStep', step, 'disposition', disposition,
+		'readPoint', api.epcis_place(place),
 		'bizTransactionList', jsonb_build_array(jsonb_build_object('bizTransaction', 'urn:coldfleet:shipment:' || shipment)))
-		|| CASE WHEN lots = '[]' THEN '{"epcList": []}' ELSE jsonb_build_object('quantityList', lots) END || more)
-	FROM api.epcis_lots(shipment, lot) AS e (lots)
+		|| CASE WHEN lots = '[]' THEN '{"epcList": []}' ELSE jsonb_build_object('quantityList', lots) END || more) AS event
 $$;
 COMMENT ON FUNCTION api.epcis_event(int, int, timestamptz, text, text, text, jsonb) IS
-	'An ObjectEvent about the lots of a shipment (NULL: all), with whatever else it says; bizStep and disposition are words of CBV 2.0.';
+	'An ObjectEvent about the lots of a shipment (NULL: all), with whatever else it says; bizStep and disposition are words of CBV 2.0. Its '
+	'eventID is a digest of all it says: the same each time that it is told, another one when it is corrected.';
 
 CREATE FUNCTION api.epcis_sensors(f jsonb) RETURNS jsonb
 LANGUAGE sql STABLE

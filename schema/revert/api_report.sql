@@ -5,6 +5,7 @@ BEGIN;
 DROP FUNCTION api.shipment_epcis(int);
 DROP FUNCTION api.epcis_sensors(jsonb);
 DROP FUNCTION api.epcis_event(int, int, timestamptz, text, text, text, jsonb);
+DROP FUNCTION api.uuid_of(text);
 DROP FUNCTION api.epcis_lots(int, int);
 DROP FUNCTION api.epcis_place(text);
 DROP FUNCTION api.uri_part(text);

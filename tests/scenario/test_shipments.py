@@ -79,7 +79,8 @@ EPCIS = exactly({
     "@context": {"const": ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {"coldfleet": "urn:coldfleet:"}]},
     "type": {"const": "EPCISDocument"}, "schemaVersion": {"const": "2.0"}, "creationDate": TIME, "coldfleet:complete": {"type": "boolean"},
     "epcisBody": exactly({"eventList": {"type": "array", "items": exactly(
-        {"type": {"const": "ObjectEvent"}, "action": {"const": "OBSERVE"}, "eventTime": TIME, "eventTimeZoneOffset": {"const": "+00:00"},
+        {"type": {"const": "ObjectEvent"}, "eventID": {"type": "string", "pattern": "^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"},
+         "action": {"const": "OBSERVE"}, "eventTime": TIME, "eventTimeZoneOffset": {"const": "+00:00"},
          "bizStep": {"enum": ["shipping", "departing", "transporting", "arriving", "receiving", "inspecting", "void_shipping"]},
          "quantityList": {"type": "array", "minItems": 1, "items": exactly({"epcClass": URI}, quantity=NUMBER)},
          "bizTransactionList": {"type": "array", "items": exactly({"bizTransaction": URI})}},
@@ -105,8 +106,8 @@ def epcis(stack, shipment, token="VIEWER"):
     ("B" * 21, '4012345000017', None, None),
     ("C", 'urn:epc:id:sgln:4012345.00001.0", "x": "', "https://id.gs1.org/01/09506000134352/10/C", None)])
 def test_a_partner_gets_what_happened_to_a_shipment_as_epcis(stack, number, place, lot_uri, place_uri):
-    def call(path, body=None, method="POST"):
-        answer = stack.rest(path, "ADMIN", method, body)
+    def call(path, body=None, method="POST", fields=None):
+        answer = stack.rest(path, "ADMIN", method, body, fields or {})
         assert answer.status < 300, answer
         return answer.json
 
@@ -144,6 +145,12 @@ def test_a_partner_gets_what_happened_to_a_shipment_as_epcis(stack, number, plac
     assert excursion["sensorReport"][0] == {"type": "Temperature", "uom": "CEL", "minValue": -1, "maxValue": -1, "exception": "ALARM_CONDITION"}
     assert datetime.fromisoformat(excursion["sensorMetadata"]["startTime"].replace("Z", "+00:00")) == began + timedelta(minutes=300)
     assert stack.rest("/v1/shipments/987654321/epcis", "VIEWER").status == 404
+
+    ids = [e["eventID"] for e in (shipping, transporting, receiving, inspecting)]
+    assert len(set(ids)) == 4 and [e["eventID"] for e in epcis(stack, shipment)] == ids, "told again they are the same events"
+    call(path, {"delivered_at": (began + timedelta(hours=10, minutes=1)).isoformat()}, "PATCH", {"If-Match": "*"})
+    again = [e["eventID"] for e in epcis(stack, shipment)]
+    assert (again[0], again[3]) == (ids[0], ids[3]) and again[2] not in ids, "what was corrected is another event"
 
 
 def test_a_lot_that_used_up_a_cumulative_band_is_red_in_the_report(stack):

@@ -8,7 +8,7 @@ SET LOCAL ROLE coldfleet_owner;
 CREATE TABLE coldchain.logger_file (
 	file_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	device_id int NOT NULL REFERENCES fleet.device,
-	sha256 bytea NOT NULL UNIQUE CHECK (length(sha256) = 32),
+	sha256 bytea NOT NULL CHECK (length(sha256) = 32),
 	bytes bytea NOT NULL,
 	format text NOT NULL CHECK (format IN ('q-tag', 'fridge-tag')),
 	printed_serial text NOT NULL,
@@ -24,10 +24,11 @@ CREATE TABLE coldchain.logger_file (
 	markers text[] NOT NULL,
 	imported_at timestamptz NOT NULL DEFAULT now(),
 	imported_by text NOT NULL DEFAULT coalesce(fleet.setting('actor'), session_user),
-	reason text DEFAULT fleet.setting('reason')
+	reason text DEFAULT fleet.setting('reason'),
+	UNIQUE (sha256, device_id)
 );
 CREATE INDEX logger_file_device ON coldchain.logger_file (device_id, file_id);
-COMMENT ON TABLE coldchain.logger_file IS 'Files of data loggers, one row a file; never changed. The same bytes are one file.';
+COMMENT ON TABLE coldchain.logger_file IS 'Files of data loggers, one row a file; never changed. The same bytes are one file of a device.';
 COMMENT ON COLUMN coldchain.logger_file.file_id IS 'Number of the file.';
 COMMENT ON COLUMN coldchain.logger_file.device_id IS 'The device that it is of, by what whoever imported it said.';
 COMMENT ON COLUMN coldchain.logger_file.sha256 IS 'SHA-256 of the bytes.';
@@ -285,6 +286,10 @@ BEGIN
 	IF EXISTS (SELECT FROM coldchain.logger_file AS l WHERE l.device_id = device AND l.printed_serial <> doc ->> 'serial') THEN
 		RAISE EXCEPTION 'files of % are of a logger with another serial number than %', serial, left(doc ->> 'serial', 60) USING ERRCODE = 'CF409';
 	END IF;
+	-- Of devices that the call sees: what others have is not told, not even by a refusal.
+	IF EXISTS (SELECT FROM coldchain.logger_file AS l WHERE l.sha256 = sha256(logger_import.bytes)) THEN
+		RAISE EXCEPTION 'the file is here already, of another device' USING ERRCODE = 'CF409';
+	END IF;
 	SELECT array_agg(api.local_time(t, zone) ORDER BY n), min(api.local_time(t, zone)), max(api.local_time(t, zone))
 	INTO ts, f.first_at, f.last_at
 	FROM jsonb_array_elements_text(doc -> 'ts') WITH ORDINALITY AS e (t, n);
@@ -302,17 +307,13 @@ BEGIN
 			RAISE EXCEPTION 'the first sample is of %, longer ago than readings are kept', api.json_time(f.first_at) USING ERRCODE = 'CF422';
 		END;
 	END IF;
-	BEGIN
-		INSERT INTO coldchain.logger_file (device_id, sha256, bytes, format, printed_serial, firmware, zone, samples, missing, out_samples,
-			conflicts, first_at, last_at, facts, markers)
-		VALUES (device, sha256(logger_import.bytes), bytes, doc ->> 'format', doc ->> 'serial', doc ->> 'firmware', zone, cardinality(ts),
-			cardinality(ts) - cardinality(array_remove(values_c, NULL)), (SELECT count(*) FROM jsonb_array_elements_text(doc -> 'x') AS x
-				WHERE x = 'x'), coalesce(clash, 0), f.first_at, f.last_at, doc -> 'facts',
-			ARRAY(SELECT jsonb_array_elements_text(doc -> 'markers')))
-		RETURNING * INTO f;
-	EXCEPTION WHEN unique_violation THEN
-		RAISE EXCEPTION 'the file is here already, of another device' USING ERRCODE = 'CF409';
-	END;
+	INSERT INTO coldchain.logger_file (device_id, sha256, bytes, format, printed_serial, firmware, zone, samples, missing, out_samples,
+		conflicts, first_at, last_at, facts, markers)
+	VALUES (device, sha256(logger_import.bytes), bytes, doc ->> 'format', doc ->> 'serial', doc ->> 'firmware', zone, cardinality(ts),
+		cardinality(ts) - cardinality(array_remove(values_c, NULL)), (SELECT count(*) FROM jsonb_array_elements_text(doc -> 'x') AS x
+			WHERE x = 'x'), coalesce(clash, 0), f.first_at, f.last_at, doc -> 'facts',
+		ARRAY(SELECT jsonb_array_elements_text(doc -> 'markers')))
+	RETURNING * INTO f;
 	PERFORM api.logger_keep(f.file_id, device, zone, doc);
 	RETURN (201, api.json_logger_file(f), NULL, format('/v1/devices/%s/logger-files', serial))::api.answer;
 END

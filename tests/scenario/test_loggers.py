@@ -107,6 +107,18 @@ def test_files_of_two_loggers_do_not_mix_in_one_device(stack, serial):
     assert got.status == 409 and "serial number" in got.json["detail"]
 
 
+def test_a_file_of_another_device_is_refused_to_whoever_sees_that_device_and_betrayed_to_nobody_else(stack, serial):
+    file, other = sample("q-tag.txt"), f"logger-{next(numbers)}"
+    device = stack.value("SELECT fleet.register_device(%s, 'Berlinger', 'logger', '')", [other])
+    group = stack.value("INSERT INTO fleet.device_group (name, description) VALUES (%s, '') RETURNING group_id", [other])
+    stack.sql("INSERT INTO fleet.group_member (device_id, group_id) VALUES (%s, %s)", [device, group])
+    scoped = stack.rest("/v1/tokens", "ADMIN", "POST", {"name": other, "role": "operator", "groups": [group]}).json["token"]
+    assert post(stack, serial, file).status == 201
+    refused = post(stack, other, file)
+    assert refused.status == 409 and "of another device" in refused.json["detail"]
+    assert post(stack, other, file, token=scoped).status == 201
+
+
 def test_coldfleetctl_imports_a_file_and_lists_it(stack, serial, tmp_path):
     (tmp_path / "run.txt").write_bytes(sample("fridge-tag.txt"))
     env = {**os.environ, **{k: stack.env[k] for k in ("COLDFLEET_API", "COLDFLEET_CA") if k in stack.env},

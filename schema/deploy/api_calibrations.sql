@@ -4,6 +4,15 @@ BEGIN;
 
 SET LOCAL ROLE coldfleet_api_definer;
 
+CREATE FUNCTION api.json_point(p coldchain.calibration_point) RETURNS jsonb
+LANGUAGE sql STABLE
+AS $$
+	SELECT jsonb_build_object('status', p.status, 'reference_c', trim_scale(p.reference_c), 'indicated_c', trim_scale(p.indicated_c),
+		'error_c', trim_scale(p.error_c), 'correction_c', trim_scale(-p.error_c), 'uncertainty_c', trim_scale(p.uncertainty_c),
+		'coverage_factor', trim_scale(p.coverage_factor))
+$$;
+COMMENT ON FUNCTION api.json_point(coldchain.calibration_point) IS 'A point of a calibration as a JSON object.';
+
 CREATE FUNCTION api.json_calibration(c coldchain.calibration) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -13,10 +22,7 @@ AS $$
 		'laboratory', c.laboratory, 'accreditation', nullif(c.accreditation, ''), 'reference', nullif(c.reference, ''),
 		'method', nullif(c.method, ''), 'calibrated_on', c.calibrated_on, 'valid_until', c.valid_until, 'fitted_on', c.fitted_on,
 		'lower_c', trim_scale(c.lower_c), 'upper_c', trim_scale(c.upper_c), 'valid_from', api.json_at(lower(c.valid)),
-		'valid_to', api.json_at(upper(c.valid)), 'points', (SELECT jsonb_agg(jsonb_build_object('status', p.status,
-			'reference_c', trim_scale(p.reference_c), 'indicated_c', trim_scale(p.indicated_c), 'error_c', trim_scale(p.error_c),
-			'correction_c', trim_scale(-p.error_c), 'uncertainty_c', trim_scale(p.uncertainty_c),
-			'coverage_factor', trim_scale(p.coverage_factor)) ORDER BY p.point)
+		'valid_to', api.json_at(upper(c.valid)), 'points', (SELECT jsonb_agg(api.json_point(p) ORDER BY p.point)
 			FROM coldchain.calibration_point AS p WHERE p.calibration_id = c.calibration_id),
 		'created_at', api.json_at(c.created_at), 'created_by', c.created_by, 'reason', c.reason,
 		'voided', CASE WHEN c.voided_at IS NOT NULL THEN jsonb_build_object('at', api.json_at(c.voided_at), 'by', c.voided_by, 'reason', c.void_reason) END)
@@ -152,6 +158,28 @@ $$;
 COMMENT ON FUNCTION api.calibrations(timestamptz, int, text) IS
 	'GET /v1/calibrations: of each probe of devices in service the newest record, those that are due first first: expired, or not valid any more at '
 	'that moment (NULL: all). Maybe fewer than max_rows.';
+
+CREATE FUNCTION api.calibration_figures(ids int[], from_at timestamptz, to_at timestamptz) RETURNS TABLE (assignment_id int, told jsonb)
+LANGUAGE sql STABLE ROWS 10
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+	SELECT f.assignment_id, jsonb_build_object(
+		'outside_s', sum(CASE WHEN f.calibration_id IS NULL THEN f.observed_s ELSE f.beyond_s END),
+		'outside_samples', sum(CASE WHEN f.calibration_id IS NULL THEN f.samples ELSE f.beyond_samples END),
+		'records', coalesce(jsonb_agg(jsonb_build_object('id', c.calibration_id, 'certificate', c.certificate, 'laboratory', c.laboratory,
+			'accreditation', nullif(c.accreditation, ''), 'probe_serial', c.probe_serial, 'calibrated_on', c.calibrated_on,
+			'valid_until', c.valid_until, 'lower_c', trim_scale(c.lower_c), 'upper_c', trim_scale(c.upper_c), 'first_at', api.json_at(f.first_at),
+			'last_at', api.json_at(f.last_at), 'samples', f.samples, 'observed_s', f.observed_s, 'beyond_samples', f.beyond_samples,
+			'beyond_s', f.beyond_s, 'nearest', api.json_point(coldchain.calibration_nearest(c.calibration_id, f.mean_c))) ORDER BY f.first_at)
+			FILTER (WHERE c.calibration_id IS NOT NULL), '[]'),
+		'lacks', coalesce(jsonb_agg(jsonb_build_object('lack', f.lack, 'first_at', api.json_at(f.first_at), 'last_at', api.json_at(f.last_at),
+			'samples', f.samples, 'observed_s', f.observed_s) ORDER BY f.first_at) FILTER (WHERE c.calibration_id IS NULL), '[]'))
+	FROM coldchain.calibration_figures(ids, from_at, to_at) AS f LEFT JOIN coldchain.calibration AS c USING (calibration_id)
+	GROUP BY f.assignment_id
+$$;
+COMMENT ON FUNCTION api.calibration_figures(int[], timestamptz, timestamptz) IS
+	'Of assignments that have samples, by which calibrations they were measured and what was measured outside of any, as a JSON object each.';
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA api FROM PUBLIC;
 RESET ROLE;

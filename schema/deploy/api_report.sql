@@ -40,7 +40,8 @@ AS $$
 		'last_at', api.json_at(f.last_at), 'min_c', f.min_c, 'max_c', f.max_c, 'mean_c', f.mean_c, 'mkt_c', f.mkt_c,
 		'mkt_missing', CASE WHEN f.assignment_id IS NULL THEN 'samples' ELSE f.mkt_missing END,
 		'mkt_dh_kj_mol', f.mkt_dh_kj_mol, 'mkt_r_j_mol_k', f.mkt_r_j_mol_k, 'algorithm', coldchain.algorithm(),
-		'bands', coalesce(b.bands, '[]')) ORDER BY a.assignment_id), '[]')
+		'bands', coalesce(b.bands, '[]'), 'calibration', coalesce(c.told, '{"outside_s": 0, "outside_samples": 0, "records": [], "lacks": []}'))
+		ORDER BY a.assignment_id), '[]')
 	FROM coldchain.assignment AS a
 	JOIN fleet.device AS d USING (device_id)
 	JOIN coldchain.lot AS l USING (lot_id)
@@ -48,6 +49,7 @@ AS $$
 	JOIN coldchain.profile_version AS v USING (profile_version_id)
 	JOIN coldchain.profile AS p USING (profile_id)
 	LEFT JOIN coldchain.figures(ids, from_at, to_at) AS f ON f.assignment_id = a.assignment_id
+	LEFT JOIN api.calibration_figures(ids, from_at, to_at) AS c ON c.assignment_id = a.assignment_id
 	LEFT JOIN (SELECT g.assignment_id, jsonb_agg(jsonb_build_object('kind', g.band_code, 'title', k.title, 'counting', g.counting,
 			'allowed_s', g.allowed_s, 'in_range_s', g.in_range_s, 'out_s', g.out_s, 'unobserved_s', g.unobserved_s, 'longest_s', g.longest_s,
 			'remaining_s', g.remaining_s, 'worst_out_s', g.worst_out_s, 'worst_longest_s', g.worst_longest_s,
@@ -315,6 +317,27 @@ AS $$
 $$;
 COMMENT ON FUNCTION api.report_table(text[], xml) IS 'A table with a head; without rows it says none.';
 
+CREATE FUNCTION api.report_calibration(c jsonb) RETURNS xml
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT api.report_table('{Calibration,Laboratory,Calibrated,Valid until,Covers,Nearest point,Deviation there,Measured by it,Of that beyond it}', (
+		SELECT xmlagg(CASE WHEN x ? 'lack' THEN api.report_row(ARRAY['none: ' || CASE x ->> 'lack' WHEN 'never' THEN 'never calibrated' WHEN 'not-yet'
+				THEN 'not calibrated yet' WHEN 'void' THEN 'the record is void' ELSE x ->> 'lack' END, NULL, NULL, NULL, NULL, NULL, NULL,
+				format('%s, %s samples', api.report_span((x ->> 'observed_s')::float8), x ->> 'samples'), 'all'])
+			ELSE api.report_row(ARRAY[x ->> 'certificate', concat_ws(', ', x ->> 'laboratory', x ->> 'accreditation'), x ->> 'calibrated_on',
+				x ->> 'valid_until', format('%s to %s °C', api.report_number((x ->> 'lower_c')::float8, 1), api.report_number((x ->> 'upper_c')::float8, 1)),
+				api.report_number((x #>> '{nearest,reference_c}')::float8, 1) || ' °C',
+				format('%s °C ± %s °C (k = %s)', api.report_number((x #>> '{nearest,error_c}')::float8, 2),
+					api.report_number((x #>> '{nearest,uncertainty_c}')::float8, 2), x #>> '{nearest,coverage_factor}'),
+				format('%s, %s samples', api.report_span((x ->> 'observed_s')::float8), x ->> 'samples'), CASE x ->> 'beyond_samples' WHEN '0' THEN 'none'
+				ELSE format('%s, %s samples', api.report_span((x ->> 'beyond_s')::float8), x ->> 'beyond_samples') END]) END
+			ORDER BY x ->> 'first_at', n)
+		FROM jsonb_array_elements((c -> 'records') || (c -> 'lacks')) WITH ORDINALITY AS e (x, n)))
+$$;
+COMMENT ON FUNCTION api.report_calibration(jsonb) IS
+	'By which calibrations a probe measured, as HTML: of each the deviation (indicated less reference) at the point nearest to the mean temperature.';
+
 CREATE FUNCTION api.report_watch(a coldchain.assignment, f jsonb) RETURNS xml
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -337,7 +360,8 @@ AS $$
 			(SELECT xmlagg(api.report_row(ARRAY[b ->> 'title', b ->> 'counting', api.report_span((b ->> 'allowed_s')::float8),
 				api.report_span((b ->> 'out_s')::float8), api.report_span((b ->> 'longest_s')::float8),
 				api.report_span((b ->> 'remaining_s')::float8), api.report_span((b ->> 'worst_remaining_s')::float8)]) ORDER BY n)
-			FROM jsonb_array_elements(f -> 'bands') WITH ORDINALITY AS e (b, n))) END)
+			FROM jsonb_array_elements(f -> 'bands') WITH ORDINALITY AS e (b, n))) END,
+		CASE WHEN f ->> 'samples' <> '0' THEN api.report_calibration(f -> 'calibration') END)
 $$;
 COMMENT ON FUNCTION api.report_watch(coldchain.assignment, jsonb) IS 'What one probe saw, with its chart and figures, as HTML.';
 
@@ -374,6 +398,10 @@ AS $$
 					'since %s UTC', l ->> 'product', l ->> 'lot', b ->> 'kind', api.report_time((b ->> 'alarm_at')::timestamptz)), '; ' ORDER BY n, b ->> 'kind'))
 				FROM jsonb_array_elements(r -> 'lots') WITH ORDINALITY AS e (l, n) CROSS JOIN jsonb_array_elements(l -> 'bands') AS k (b)
 				WHERE b ->> 'counting' = 'cumulative' AND b ->> 'alarm_at' IS NOT NULL HAVING count(*) > 0),
+			(SELECT api.report_banner('wait', 'Measured outside calibration', string_agg(DISTINCT format('tracker %s, probe %s: %s, %s samples', f ->> 'serial',
+					f ->> 'probe', api.report_span((f #>> '{calibration,outside_s}')::float8), f #>> '{calibration,outside_samples}'), '; '))
+				FROM jsonb_array_elements(r -> 'figures') AS e (f)
+				WHERE f ->> 'role' = 'product' AND f #>> '{calibration,outside_samples}' <> '0' HAVING count(*) > 0),
 			CASE WHEN r -> 'complete' = 'false' THEN api.report_banner('wait', 'Not complete',
 				'Made for somebody who does not see all devices: more trackers may have watched this shipment.') END,
 			xmlelement(NAME div, xmlattributes('cols' AS class), api.report_pairs(ARRAY['Left (UTC)', api.report_time((s ->> 'started_at')::timestamptz),
@@ -418,7 +446,8 @@ AS $$
 				FROM jsonb_array_elements(r -> 'devices') WITH ORDINALITY AS e (d, n))),
 			xmlelement(NAME p, xmlattributes('foot' AS class), format('Made %s UTC for %s from the readings stored then, by version %s of the algorithm. '
 				'Mean kinetic temperature with an activation energy of 83.144 kJ/mol and a gas constant of 8.3144 J/(mol K). Unobserved time is '
-				'neither in nor out of range; at worst: had all of it been in the band.',
+				'neither in nor out of range; at worst: had all of it been in the band. Temperatures are as the trackers gave them: no calibration corrects '
+				'them. Outside calibration: measured while none was valid, or at a temperature beyond those that it covers.',
 				api.report_time((r ->> 'made_at')::timestamptz), r ->> 'made_by', r ->> 'algorithm'))))::text
 	FROM (SELECT r -> 'shipment') AS q (s)
 $$;

@@ -190,11 +190,11 @@ BEGIN
 		WHEN NOT EXISTS (SELECT FROM coldchain.calibration_points(points) AS p WHERE p.status = 'as-left')
 			THEN 'points: expected at least one with the status as-left, which is the status of one that says none'
 		WHEN EXISTS (SELECT FROM coldchain.calibration_points(points) AS p GROUP BY p.status, p.reference_c HAVING count(*) > 1)
-			THEN 'points.reference_c: two points of one status have the same'
+			THEN 'points.reference_c: expected each once among those of a status'
 		WHEN EXISTS (SELECT FROM coldchain.calibration_points(points) AS p WHERE p.uncertainty_c <= 0 OR p.uncertainty_c IS NULL)
 			THEN 'points.uncertainty_c: expected more than 0, at least 0.0001'
 		WHEN c.lower_c > c.upper_c THEN format('lower_c: expected at most upper_c (%s)', trim_scale(c.upper_c))
-		WHEN EXISTS (SELECT FROM coldchain.calibration_points(points) AS p WHERE p.reference_c NOT BETWEEN c.lower_c AND c.upper_c)
+		WHEN EXISTS (SELECT FROM coldchain.calibration_points(points) AS p WHERE p.status = 'as-left' AND p.reference_c NOT BETWEEN c.lower_c AND c.upper_c)
 			THEN format('points.reference_c: expected within lower_c to upper_c (%s to %s), which the calibration covers',
 				trim_scale(c.lower_c), trim_scale(c.upper_c)) END;
 	IF wrong IS NOT NULL THEN

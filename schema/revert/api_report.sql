@@ -13,6 +13,7 @@ DROP FUNCTION api.shipment_report_html(int);
 DROP FUNCTION api.report_html(jsonb);
 DROP FUNCTION api.report_banner(text, text, text);
 DROP FUNCTION api.report_watch(coldchain.assignment, jsonb);
+DROP FUNCTION api.report_calibration(jsonb);
 DROP FUNCTION api.report_table(text[], xml);
 DROP FUNCTION api.report_style();
 DROP FUNCTION api.report_chart(coldchain.assignment);

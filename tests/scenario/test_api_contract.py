@@ -96,6 +96,13 @@ class Lab:
             assert self.stack.rest(path, "ADMIN", "POST", text, {"Content-Type": "text/plain"}).status == 201
         return made
 
+    def calibration(self, void=False):
+        made = {**self.device(), **self.example("calibration_create", certificate=f"C/{next(numbers)}")}
+        made = self.call("calibration_create", made.pop("serial"), made)
+        if void:
+            self.call("calibration_void", made["id"], self.example("calibration_void"))
+        return {"id": made["id"], "serial": made["serial"], "certificate": made["certificate"]}
+
     def asked(self, operation="locate", actor="contract"):
         """A request of somebody for a command to a device of its own, which nobody will send before tomorrow: the numbers of both, and
         the digest to approve."""
@@ -223,6 +230,9 @@ READY = {
     "cce_import": lambda lab: {"body": lab.equipment(f"contract-{next(numbers)}")},
     "cce_export": lambda lab: lab.measured(),
     "logger_import": lambda lab: lab.logger_file(),
+    "calibration_create": lambda lab: {"path": lab.device()},
+    "calibration": lambda lab: {"path": lab.calibration()},
+    "calibration_void": lambda lab: {"path": lab.calibration()},
     "command_make": lambda lab: {"path": lab.device()},
     "alarm_acknowledge": lambda lab: {"path": lab.alarm()},
     "webhook": lambda lab: {"path": lab.webhook()},
@@ -264,6 +274,10 @@ READY = {
 REFUSED = {
     ("device_create", 409): lambda lab: {"body": {**lab.new_device_body(), "serial": "spare-01"}},
     ("logger_import", 200): lambda lab: lab.logger_file(kept=True),
+    ("calibration_create", 200): lambda lab: next({"path": c, "body": lab.example("calibration_create", certificate=c["certificate"])} for c in [lab.calibration()]),
+    ("calibration_create", 409): lambda lab: next({"path": c, "body": lab.example("calibration_create", certificate=c["certificate"], method="dry block")}
+                                                  for c in [lab.calibration()]),
+    ("calibration_void", 409): lambda lab: {"path": lab.calibration(void=True)},
     ("cce_import", 409): lambda lab: {"body": lab.equipment("spare-01")},
     ("logger_import", 409): lambda lab: {**lab.logger_file(), "path": {"serial": "spare-01"}},
     ("device_patch", 409): lambda lab: {"path": lab.decommissioned()},

@@ -338,6 +338,82 @@ COMMENT ON COLUMN analytics.command.sends IS 'How often it was sent.';
 COMMENT ON COLUMN analytics.command.late IS 'True: its result came after it had ended otherwise.';
 COMMENT ON COLUMN analytics.command.took_s IS 'Seconds from request to end.';
 
+CREATE VIEW analytics.calibration AS
+SELECT c.calibration_id, c.device_id, c.probe, c.probe_serial, c.certificate, c.laboratory, c.accreditation, c.calibrated_on, c.valid_until,
+	coldchain.calibration_state(c, now()) AS state, lower(c.valid) AS valid_from, upper(c.valid) AS valid_to, c.latest,
+	c.lower_c::double precision AS lower_c, c.upper_c::double precision AS upper_c, p.points, p.worst_error_c::double precision AS worst_error_c,
+	p.worst_uncertainty_c::double precision AS worst_uncertainty_c, e.drift_c::double precision AS drift_c, c.created_at AS recorded_at
+FROM coldchain.calibration AS c
+CROSS JOIN LATERAL (
+	SELECT count(*)::int AS points, (array_agg(q.error_c ORDER BY abs(q.error_c) DESC) FILTER (WHERE q.status = 'as-left'))[1] AS worst_error_c,
+		max(q.uncertainty_c) AS worst_uncertainty_c, bool_or(q.status = 'as-found') AS was_found
+	FROM coldchain.calibration_point AS q WHERE q.calibration_id = c.calibration_id) AS p
+LEFT JOIN LATERAL (
+	SELECT (array_agg(q.error_c - r.error_c ORDER BY abs(q.error_c - r.error_c) DESC))[1] AS drift_c
+	FROM (SELECT o.calibration_id FROM coldchain.calibration AS o
+	      WHERE o.device_id = c.device_id AND o.probe = c.probe AND o.probe_serial IS NOT DISTINCT FROM c.probe_serial AND o.voided_at IS NULL
+		AND (o.begins_at, o.calibration_id) < (c.begins_at, c.calibration_id) ORDER BY o.begins_at DESC, o.calibration_id DESC LIMIT 1) AS o
+	JOIN coldchain.calibration_point AS r ON r.calibration_id = o.calibration_id AND r.status = 'as-left'
+	JOIN coldchain.calibration_point AS q ON q.calibration_id = c.calibration_id AND q.reference_c = r.reference_c
+		AND q.status = CASE WHEN p.was_found THEN 'as-found' ELSE 'as-left' END) AS e ON true;
+COMMENT ON VIEW analytics.calibration IS 'Calibration records of probes, void ones too, one row each.';
+COMMENT ON COLUMN analytics.calibration.calibration_id IS 'Number of the record.';
+COMMENT ON COLUMN analytics.calibration.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.calibration.probe IS 'Which probe of it.';
+COMMENT ON COLUMN analytics.calibration.probe_serial IS 'Serial number of a probe that can be taken off; NULL: it has none.';
+COMMENT ON COLUMN analytics.calibration.certificate IS 'Number of the certificate.';
+COMMENT ON COLUMN analytics.calibration.laboratory IS 'Who calibrated.';
+COMMENT ON COLUMN analytics.calibration.accreditation IS 'The laboratory''s accreditation; empty: not said.';
+COMMENT ON COLUMN analytics.calibration.calibrated_on IS 'Day of the calibration.';
+COMMENT ON COLUMN analytics.calibration.valid_until IS 'Its last day.';
+COMMENT ON COLUMN analytics.calibration.state IS 'Now: valid, expired, superseded (a newer one began before it was due), future or void.';
+COMMENT ON COLUMN analytics.calibration.valid_from IS 'First measurement time that it is the calibration of; NULL: of none.';
+COMMENT ON COLUMN analytics.calibration.valid_to IS 'First measurement time after it: it is due, or a newer one begins.';
+COMMENT ON COLUMN analytics.calibration.latest IS 'True: the newest of its probe.';
+COMMENT ON COLUMN analytics.calibration.lower_c IS 'Lowest temperature that it covers, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration.upper_c IS 'Highest temperature that it covers, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration.points IS 'How many points it has.';
+COMMENT ON COLUMN analytics.calibration.worst_error_c IS 'Of its as-left points the error (indicated less reference) that is farthest from 0, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration.worst_uncertainty_c IS 'The largest expanded uncertainty of its points, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration.drift_c IS
+	'Drift since the calibration before of the same probe: the largest change from its as-left error to what was found now (as-found points, else '
+	'as-left), at a temperature that both have, degrees Celsius; NULL: there is none to compare with.';
+COMMENT ON COLUMN analytics.calibration.recorded_at IS 'When it was recorded, by our clock.';
+
+CREATE VIEW analytics.calibration_point AS
+SELECT p.calibration_id, p.point, p.device_id, p.status, p.reference_c::double precision AS reference_c, p.indicated_c::double precision AS indicated_c,
+	p.error_c::double precision AS error_c, p.uncertainty_c::double precision AS uncertainty_c, p.coverage_factor::double precision AS coverage_factor
+FROM coldchain.calibration_point AS p;
+COMMENT ON VIEW analytics.calibration_point IS 'The temperatures at which probes were compared, one row a point of a record.';
+COMMENT ON COLUMN analytics.calibration_point.calibration_id IS 'The record, analytics.calibration.';
+COMMENT ON COLUMN analytics.calibration_point.point IS 'Counts the points of a record from 1.';
+COMMENT ON COLUMN analytics.calibration_point.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.calibration_point.status IS 'as-found: before an adjustment; as-left: as the probe left the laboratory.';
+COMMENT ON COLUMN analytics.calibration_point.reference_c IS 'The temperature as the reference has it, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration_point.indicated_c IS 'What the probe indicated, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration_point.error_c IS 'Indicated less reference, degrees Celsius; the correction is its negative.';
+COMMENT ON COLUMN analytics.calibration_point.uncertainty_c IS 'Expanded uncertainty of the error, degrees Celsius.';
+COMMENT ON COLUMN analytics.calibration_point.coverage_factor IS 'Its coverage factor k.';
+
+CREATE VIEW analytics.outside_calibration AS
+SELECT t.device_id, t.probe, t.day, coalesce(s.lack, 'beyond') AS why, c.calibration_id, t.samples, t.min_c, t.max_c
+FROM analytics.daily AS t
+LEFT JOIN coldchain.calibration AS c ON c.device_id = t.device_id AND c.probe = t.probe AND c.valid @> t.day
+LEFT JOIN LATERAL coldchain.calibration_spans(t.device_id, t.probe) AS s ON c.calibration_id IS NULL AND s.during @> t.day
+WHERE t.samples > 0 AND (c.calibration_id IS NULL OR t.min_c < c.lower_c::real OR t.max_c > c.upper_c::real);
+COMMENT ON VIEW analytics.outside_calibration IS
+	'Days (UTC) on which a probe measured without a valid calibration, or beyond the temperatures that it covers; one row a probe and day. Ask for '
+	'some days or devices.';
+COMMENT ON COLUMN analytics.outside_calibration.device_id IS 'The device, analytics.device.';
+COMMENT ON COLUMN analytics.outside_calibration.probe IS 'Which probe of it.';
+COMMENT ON COLUMN analytics.outside_calibration.day IS 'The beginning of the day, midnight of UTC; calibrations hold by whole days.';
+COMMENT ON COLUMN analytics.outside_calibration.why IS
+	'never: it was never calibrated; not-yet; expired; void: the record was voided; beyond: some of the day''s samples are outside of what is covered.';
+COMMENT ON COLUMN analytics.outside_calibration.calibration_id IS 'The calibration that held, analytics.calibration; NULL: none did.';
+COMMENT ON COLUMN analytics.outside_calibration.samples IS 'Temperatures measured on that day.';
+COMMENT ON COLUMN analytics.outside_calibration.min_c IS 'Lowest of them, degrees Celsius.';
+COMMENT ON COLUMN analytics.outside_calibration.max_c IS 'Highest of them, degrees Celsius.';
+
 CREATE VIEW analytics.storage AS
 SELECT c.relname::text AS partition, p.lower AS from_time, p.upper AS to_time, c.reltuples::bigint AS readings,
 	pg_total_relation_size(c.oid) + coalesce((SELECT sum(pg_total_relation_size(i.inhrelid)) FROM pg_inherits AS i WHERE i.inhparent = c.oid), 0)
@@ -355,6 +431,7 @@ GRANT USAGE ON SCHEMA analytics TO coldfleet_analyst, coldfleet_notify;
 GRANT EXECUTE ON FUNCTION analytics.refresh(int, timestamptz) TO coldfleet_notify;
 GRANT EXECUTE ON FUNCTION telemetry.partitions() TO coldfleet_analyst;
 GRANT SELECT ON analytics.hourly, analytics.daily, analytics.device, analytics.shipment, analytics.assignment, analytics.excursion,
-	analytics.budget, analytics.gap, analytics.command, analytics.storage TO coldfleet_analyst;
+	analytics.budget, analytics.gap, analytics.command, analytics.calibration, analytics.calibration_point, analytics.outside_calibration,
+	analytics.storage TO coldfleet_analyst;
 
 COMMIT;

@@ -4,6 +4,9 @@ BEGIN;
 
 REVOKE EXECUTE ON FUNCTION telemetry.partitions() FROM coldfleet_analyst;
 DROP VIEW analytics.storage;
+DROP VIEW analytics.outside_calibration;
+DROP VIEW analytics.calibration_point;
+DROP VIEW analytics.calibration;
 DROP VIEW analytics.command;
 DROP VIEW analytics.gap;
 DROP VIEW analytics.budget;

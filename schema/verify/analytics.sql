@@ -11,6 +11,9 @@ SELECT FROM analytics.excursion WHERE false;
 SELECT FROM analytics.budget WHERE false;
 SELECT FROM analytics.gap WHERE false;
 SELECT FROM analytics.command WHERE false;
+SELECT FROM analytics.calibration WHERE false;
+SELECT FROM analytics.calibration_point WHERE false;
+SELECT FROM analytics.outside_calibration WHERE false;
 SELECT FROM analytics.storage WHERE false;
 SELECT has_function_privilege('coldfleet_notify', 'analytics.refresh(int, timestamptz)', 'EXECUTE');
 

@@ -3,7 +3,7 @@
 -- may record and see them.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(71);
+SELECT plan(73);
 SET LOCAL TimeZone = 'Asia/Tokyo';
 
 CREATE FUNCTION pg_temp.state_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -135,6 +135,20 @@ SELECT results_eq(format('SELECT * FROM pg_temp.figures(%s)', :assignment), $$ V
 SELECT results_eq(format('SELECT mean_c::numeric(5,2), min_c, max_c FROM coldchain.calibration_figures(ARRAY[%s])', :assignment),
 	$$ VALUES (5.21, 5::real, 8.5::real) $$, 'test_temperatures_stay_as_the_device_gave_them');
 
+-- For analysts
+
+INSERT INTO analytics.day (day, device_id, probe, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s)
+SELECT :'day'::timestamptz + n * interval '1 day', :d2, 0, 24 * (1 - n / 3), 0, 5, CASE n WHEN 1 THEN 9 ELSE 8.5 END, 86400, 432000, 0 FROM generate_series(-200, 3) AS n
+WHERE n IN (-200, -1, 0, 1, 3);
+SELECT results_eq(format($$ SELECT extract(day FROM day - %L::timestamptz)::int, why FROM analytics.outside_calibration WHERE device_id = %s ORDER BY day $$, :'day', :d2),
+	$$ VALUES (-200, 'expired'), (-1, 'beyond'), (1, 'beyond') $$, 'test_days_without_a_calibration_or_beyond_it_are_found');
+SELECT pg_temp.put(:d2, 'D-1', '2024-06-01', '2025-05-31', '{"probe": 3}'), pg_temp.put(:d2, 'D-2', '2025-06-01', '2026-05-31', '{"probe": 3, "points": [
+	{"status": "as-found", "reference_c": 2, "indicated_c": 2.5, "uncertainty_c": 0.1}, {"status": "as-found", "reference_c": 8, "indicated_c": 7.7, "uncertainty_c": 0.1},
+	{"reference_c": 2, "indicated_c": 2, "uncertainty_c": 0.1}, {"reference_c": 5, "indicated_c": 5.05, "uncertainty_c": 0.2}]}');
+SELECT results_eq(format('SELECT certificate COLLATE "default", points, worst_error_c::text, worst_uncertainty_c::text, drift_c::text FROM analytics.calibration WHERE device_id = %s AND probe = 3 '
+	'ORDER BY valid_from', :d2), $$ VALUES ('D-1', 2, '-0.2', '0.12', NULL), ('D-2', 4, '0.05', '0.2', '0.4') $$,
+	'test_drift_is_what_was_found_less_what_was_left_by_the_calibration_before');
+
 -- Audit, and who sees and records
 
 SELECT set_config('coldfleet.actor', 'bert', true), set_config('coldfleet.reason', 'wrong probe', true);
@@ -198,8 +212,8 @@ BEGIN
 	RETURN told;
 END
 $$;
-SELECT is(pg_temp.walk(NULL), 'P-1 M R/5 R/4 R/1', 'test_what_is_due_is_listed_page_by_page_without_devices_that_are_gone');
-SELECT is(pg_temp.walk(now() + interval '5 days'), 'P-1 M R/5 R/4', 'test_what_is_due_by_then_is_listed');
+SELECT is(pg_temp.walk(NULL), 'P-1 M D-2 R/5 R/4 R/1', 'test_what_is_due_is_listed_page_by_page_without_devices_that_are_gone');
+SELECT is(pg_temp.walk(now() + interval '5 days'), 'P-1 M D-2 R/5 R/4', 'test_what_is_due_by_then_is_listed');
 SELECT is(string_agg(i ->> 'certificate', ' '), e, 'test_records_of_a_device_' || coalesce('of probe ' || probe, 'are listed'))
 FROM (VALUES (NULL::int, 'R/5 R/4'), (1, 'R/5'), (7, NULL)) AS v (probe, e)
 LEFT JOIN LATERAL jsonb_array_elements(api.device_calibrations('calibration-4', probe, 10, NULL)::jsonb -> 'items') AS i ON true GROUP BY probe, e;

@@ -271,6 +271,46 @@ static const struct field alarm_acknowledge_fields[] = {
 	 .help = "what is known or done about it; kept with the alarm"},
 };
 
+#define RULE_ID                                                                                                        \
+	{                                                                                                              \
+		.name = "id", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = INT32_MAX,                         \
+		.help = "the rule's number"                                                                            \
+	}
+#define SECONDS(name_, least, null_, help_)                                                                            \
+	{                                                                                                              \
+		.name = name_, .type = FIELD_INT, .nullable = null_, .min = least, .max = 31536000, .help = help_      \
+	}
+#define RULE                                                                                                           \
+	{.name = "enabled", .type = FIELD_BOOL, .help = "false: no such alarms"},                                      \
+		SECONDS("after_s", 0, false, "how long the condition has to last; of silence past the wake interval"), \
+		{.name = "below",                                                                                      \
+		 .type = FIELD_NUMBER,                                                                                 \
+		 .min = 1,                                                                                             \
+		 .max = 100,                                                                                           \
+		 .help = "of battery: the percentage below which it is low"},                                          \
+		SECONDS("quiet_s", 0, false,                                                                           \
+			"one within so long of the end of one like it is not told of unless it lasts so long"),        \
+		SECONDS("escalate_after_s", 1, true, "when it escalates unless acknowledged; null: never"),            \
+		SECONDS("wake_s", 1, false,                                                                            \
+			"of silence: how often a device wakes whose configuration does not say it"),                   \
+		REASON
+
+static const struct param alarm_rules_params[] = {
+	PAGE("rules"),
+	QUERY("kind", PARAM_WORD, .words = KINDS, .help = "about alarms of this kind"),
+	QUERY("device", PARAM_SERIAL, .help = "of each kind the one that counts for this device"),
+};
+static const struct param alarm_rule_params[] = {RULE_ID};
+static const struct param alarm_rule_delete_params[] = {RULE_ID, WHY};
+static const struct field alarm_rule_create_fields[] = {
+	{.name = "kind", .type = FIELD_WORD, .required = true, .words = KINDS, .help = "what it is about"},
+	{.name = "device", .type = FIELD_SERIAL, .help = "the device that it is for"},
+	{.name = "group", .type = FIELD_INT, .min = 1, .max = INT32_MAX, .help = "or the static group, by number"},
+	PART("model", false, false, model_fields, "or the model"),
+	RULE,
+};
+static const struct field alarm_rule_patch_fields[] = {RULE};
+
 static const struct param webhooks_params[] = {PAGE("webhooks")};
 static const struct param webhook_params[] = {WEBHOOK_ID};
 static const struct param webhook_delete_params[] = {WEBHOOK_ID, WHY};
@@ -1088,6 +1128,38 @@ const struct route routes[] = {
 	 PARAMS(alarm_params),
 	 FIELDS(alarm_acknowledge_fields),
 	 .statement = &stmt_api_alarm_acknowledge},
+	{.method = "GET",
+	 .path = "/v1/alarm-rules",
+	 .summary = "Rules of alarms: for all devices, a model, a group or a device",
+	 .role = "viewer",
+	 PARAMS(alarm_rules_params),
+	 .statement = &stmt_api_alarm_rules},
+	{.method = "POST",
+	 .path = "/v1/alarm-rules",
+	 .summary = "Make a rule of alarms for a device, a group or a model",
+	 .role = "config",
+	 FIELDS(alarm_rule_create_fields),
+	 .statement = &stmt_api_alarm_rule_create},
+	{.method = "GET",
+	 .path = "/v1/alarm-rules/{id}",
+	 .summary = "One rule of alarms",
+	 .role = "viewer",
+	 PARAMS(alarm_rule_params),
+	 .statement = &stmt_api_alarm_rule},
+	{.method = "PATCH",
+	 .path = "/v1/alarm-rules/{id}",
+	 .summary = "Edit a rule of alarms",
+	 .role = "config",
+	 PARAMS(alarm_rule_params),
+	 FIELDS(alarm_rule_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_alarm_rule_patch},
+	{.method = "DELETE",
+	 .path = "/v1/alarm-rules/{id}",
+	 .summary = "Delete a rule of alarms: what is said for more devices counts again",
+	 .role = "config",
+	 PARAMS(alarm_rule_delete_params),
+	 .statement = &stmt_api_alarm_rule_delete},
 	{.method = "GET",
 	 .path = "/v1/webhooks",
 	 .summary = "Webhooks, in the order in which they were made",

@@ -191,6 +191,18 @@ class Lab:
             self.stack.sql("SELECT coldchain.alarm_acknowledge(%s, 'contract', 'seen')", [raised])
         return {"id": raised}
 
+    def rule(self):
+        """Of a device of its own."""
+        return {"id": self.call("alarm_rule_create", self.example("alarm_rule_create", **self.rule_of()))["id"]}
+
+    def rule_of(self):
+        return {"device": self.device()["serial"]}
+
+    def known_rule(self):
+        body = self.example("alarm_rule_create", **self.rule_of())
+        self.call("alarm_rule_create", body)
+        return body
+
     def webhook(self):
         return {"id": self.stack.value("SELECT webhook_id FROM coldchain.webhook_make('contract', 'https://192.0.2.1/', NULL, NULL)")}
 
@@ -235,6 +247,10 @@ READY = {
     "calibration_void": lambda lab: {"path": lab.calibration()},
     "command_make": lambda lab: {"path": lab.device()},
     "alarm_acknowledge": lambda lab: {"path": lab.alarm()},
+    "alarm_rule": lambda lab: {"path": lab.rule()},
+    "alarm_rule_create": lambda lab: {"body": lab.example("alarm_rule_create", **lab.rule_of())},
+    "alarm_rule_patch": lambda lab: {"path": lab.rule()},
+    "alarm_rule_delete": lambda lab: {"path": lab.rule()},
     "webhook": lambda lab: {"path": lab.webhook()},
     "webhook_patch": lambda lab: {"path": lab.webhook()},
     "webhook_delete": lambda lab: {"path": lab.webhook()},
@@ -300,6 +316,11 @@ REFUSED = {
     ("request_pause", 409): lambda lab: {"path": lab.moved(lab.asked()["request"], "pause")},
     ("request_resume", 409): lambda lab: {"path": lab.asked()["request"]},
     ("alarms", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("alarm_rules", 404): lambda lab: {"query": [("device", "nobody")]},
+    ("alarm_rule_create", 404): lambda lab: {"body": lab.example("alarm_rule_create", device="nobody")},
+    ("alarm_rule_create", 409): lambda lab: {"body": lab.known_rule()},
+    ("alarm_rule_delete", 409): lambda lab: {"path": {"id": lab.stack.value(
+        "SELECT rule_id FROM coldchain.alarm_rule WHERE kind = 'door' AND num_nonnulls(model_id, group_id, device_id) = 0")}},
     ("alarm_acknowledge", 409): lambda lab: {"path": lab.alarm(acknowledged=True)},
     ("delivery_replay", 409): lambda lab: {"path": lab.delivery("waiting")},
     ("product_create", 409): lambda lab: {"body": {"name": "Comirnaty"}},

@@ -547,6 +547,26 @@ def test_stream_ends_with_a_status_when_it_may_not_go_on(stack, ctl):
     assert "device.state" in done.stderr
 
 
+def test_a_rule_of_alarms_for_a_device_is_made_edited_and_deleted(stack, ctl):
+    made = json.loads(ctl("rules", "create", "battery", "device=spare-04", "below:=35", "--reason", "cold depot", "--json", token="ADMIN").stdout)
+    assert (made["device"], made["below"], made["escalate_after_s"]) == ("spare-04", 35, 86400)
+    row = ctl("rules", "list", "--device", "spare-04", "--kind", "battery").stdout.splitlines()[1].split()
+    assert (row[0], row[1]) == (str(made["id"]), "battery") and {"spare-04", "35"} < set(row), row
+    ctl("rules", "set", made["id"], "below:=40", token="OPERATOR", status=NOT_ALLOWED)
+    edited = ctl("rules", "set", made["id"], "below:=40", "escalate_after_s=", token="ADMIN").stdout
+    assert re.search(r"^below: +40$", edited, re.M) and re.search(r"^escalate_after_s: +-$", edited, re.M)
+    assert "expected of kind battery" in ctl("rules", "create", "door", "device=spare-04", "below:=5", token="ADMIN", status=FAILED).stderr
+    with Device(stack, "spare-04") as device:
+        device.send([{"n": "batt", "u": "%EL", "v": 38}])
+    row = wait_for(lambda: re.search(r"^ *\d+ +battery +raised +spare-04", ctl("alarms", "list", "--device", "spare-04").stdout, re.M), 20)
+    assert row, "38 % is no alarm by the rule for all devices"
+    ctl("rules", "delete", made["id"], "--reason", "moved", token="ADMIN")
+    ctl("rules", "show", made["id"], status=NOT_FOUND)
+    assert re.search(r"^ *\d+ +battery .*\b20\b", ctl("rules", "list", "--device", "spare-04", "--kind", "battery").stdout, re.M)
+    said = [(e["action"], e["reason"]) for e in stack.rest(f"/v1/audit?kind=alarm_rule&id={made['id']}", "ADMIN").json["items"]]
+    assert said == [("removed", "moved"), ("changed", None), ("created", "cold depot")]
+
+
 def test_a_shipment_from_its_making_to_its_report(stack, ctl):
     """What the README has people try: with no id but those that the answers say."""
     made = json.loads(ctl("shipments", "create", "PO-4711", "--product", "Comirnaty", "--lot", "FX0001", "--quantity", "100", "--origin", "Lagos",
@@ -572,6 +592,7 @@ def test_a_shipment_from_its_making_to_its_report(stack, ctl):
     assert json.loads(ctl("shipments", "report", shipment, "--format", "json").stdout)["shipment"]["decision"]["reason"] == "warm"
     assert ctl("shipments", "report", shipment, "--format", "html").stdout.startswith("<!doctype html>")
     assert "12.5" in ctl("shipments", "figures", shipment).stdout
+    assert json.loads(ctl("shipments", "epcis", shipment).stdout)["epcisBody"]["eventList"][0]["eventID"].startswith("urn:uuid:")
     ctl("shipments", "close", shipment, token="OPERATOR")
     assert "Nothing matches." in ctl("shipments", "list", "--state", "ready").stderr
     ctl("shipments", "show", 4711, status=NOT_FOUND)

@@ -233,7 +233,7 @@ static const struct param operation_rows_params[] = {
 	}
 #define WHY QUERY("reason", PARAM_TEXT, .min = 1, .max = 500, .help = "why; kept in the history")
 
-#define KINDS "excursion,tamper,sensor,door,power,battery,silence"
+#define KINDS "excursion,tamper,sensor,door,power,battery,silence,calibration"
 #define WEBHOOK_URL                                                                                                    \
 	"where it is told; https, at an address of the public Internet unless the configuration allows others"
 #define WEBHOOK_KINDS "of which kinds of alarms; null or absent: of all"

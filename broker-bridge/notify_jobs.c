@@ -35,6 +35,7 @@ static const struct job rest[] = {
 	{&stmt_notify_watch, offsetof(struct notify_config, look_every), M_WATCHED, MOST, false, 1},
 	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, MOST, false, 1},
 	{&stmt_notify_silence, offsetof(struct notify_config, silence_every), M_SILENCES, MOST, false, 1},
+	{&stmt_notify_calibration, offsetof(struct notify_config, silence_every), M_CALIBRATIONS, MOST, false, 10},
 	{&stmt_notify_push, offsetof(struct notify_config, push_every), M_PUSHED, 200, false, 1},
 	{&stmt_notify_forget, offsetof(struct notify_config, look_every), M_FORGOTTEN, MOST, true, 600},
 };

@@ -27,6 +27,8 @@ const struct metric_def notify_metric_defs[NOTIFY_METRICS] = {
 		       "Looks at changed devices after which there was more to look at", NULL},
 	[M_SILENCES] = {"coldfleet_notify_silences_total", METRIC_COUNTER,
 			"Looks for silent devices after which there was more to look at", NULL},
+	[M_CALIBRATIONS] = {"coldfleet_notify_calibrations_total", METRIC_COUNTER,
+			    "Looks for calibrations due soon after which there was more to look at", NULL},
 	[M_ESCALATED] = {"coldfleet_notify_escalated_total", METRIC_COUNTER,
 			 "Alarms that escalated, or were told of late because they lasted", NULL},
 	[M_PUSHED] = {"coldfleet_notify_pushed_total", METRIC_COUNTER,

@@ -26,7 +26,8 @@ INSERT INTO coldchain.alarm_kind (kind, severity, meaning) VALUES
 	('door', 'warning', 'A door or lid has been open for longer than is allowed.'),
 	('power', 'warning', 'A device that had mains power has been without for longer than is allowed.'),
 	('battery', 'warning', 'The battery of a device is low.'),
-	('silence', 'warning', 'A device has not been heard for longer than its wake interval explains.');
+	('silence', 'warning', 'A device has not been heard for longer than its wake interval explains.'),
+	('calibration', 'warning', 'The calibration of a probe is due soon, or over.');
 
 CREATE TABLE coldchain.alarm_rule (
 	rule_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -42,7 +43,7 @@ CREATE TABLE coldchain.alarm_rule (
 	revision xid8 NOT NULL DEFAULT pg_current_xact_id(),
 	UNIQUE NULLS NOT DISTINCT (kind, model_id, group_id, device_id),
 	CHECK (num_nonnulls(model_id, group_id, device_id) <= 1),
-	CHECK (kind = 'battery' OR below IS NULL)
+	CHECK (kind IN ('battery', 'calibration') OR below IS NULL)
 );
 CREATE INDEX alarm_rule_device ON coldchain.alarm_rule (device_id) WHERE device_id IS NOT NULL;
 CREATE INDEX alarm_rule_group ON coldchain.alarm_rule (group_id) WHERE group_id IS NOT NULL;
@@ -58,7 +59,7 @@ COMMENT ON COLUMN coldchain.alarm_rule.device_id IS 'The device that it is for; 
 COMMENT ON COLUMN coldchain.alarm_rule.enabled IS 'False: no such alarms.';
 COMMENT ON COLUMN coldchain.alarm_rule.after IS
 	'How long the condition has to last. Of silence: how long past the wake interval; of excursions nothing, the profile says it.';
-COMMENT ON COLUMN coldchain.alarm_rule.below IS 'The value below which it is: of battery, percent. NULL: the kind has none.';
+COMMENT ON COLUMN coldchain.alarm_rule.below IS 'The value below which it is: of battery, percent; of calibration, days that are left. NULL: the kind has none.';
 COMMENT ON COLUMN coldchain.alarm_rule.quiet IS
 	'Hysteresis of telling, not of alarms: one that is raised within so long of the end of one before (same kind, device and probe) is '
 	'not told of unless it lasts so long.';
@@ -71,7 +72,8 @@ INSERT INTO coldchain.alarm_rule (kind, after, below, quiet, escalate_after) VAL
 	('door', '5 minutes', NULL, '10 minutes', '1 hour'),
 	('power', '24 hours', NULL, '1 hour', '4 hours'),
 	('battery', '0', 20, '6 hours', '24 hours'),
-	('silence', '15 minutes', NULL, '0', '4 hours');
+	('silence', '15 minutes', NULL, '0', '4 hours'),
+	('calibration', '0', 30, '0', '7 days');
 
 CREATE TABLE coldchain.alarm (
 	alarm_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -75,8 +75,8 @@ AS $$
 BEGIN
 	IF body ? 'after_s' AND r.kind = 'excursion' THEN
 		RAISE EXCEPTION 'after_s: how long an excursion may last is said by the profile' USING ERRCODE = 'CF422';
-	ELSIF body ? 'below' AND r.kind <> 'battery' THEN
-		RAISE EXCEPTION 'below: expected of kind battery alone' USING ERRCODE = 'CF422';
+	ELSIF body ? 'below' AND r.kind NOT IN ('battery', 'calibration') THEN
+		RAISE EXCEPTION 'below: expected of kinds battery and calibration alone' USING ERRCODE = 'CF422';
 	ELSIF body ? 'wake_s' AND r.kind <> 'silence' THEN
 		RAISE EXCEPTION 'wake_s: expected of kind silence alone' USING ERRCODE = 'CF422';
 	END IF;

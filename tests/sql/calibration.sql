@@ -3,7 +3,7 @@
 -- may record and see them.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(73);
+SELECT plan(80);
 SET LOCAL TimeZone = 'Asia/Tokyo';
 
 CREATE FUNCTION pg_temp.state_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -177,6 +177,33 @@ SELECT is(:seen, 2, 'test_analysts_ask_for_the_figures');
 SELECT is_empty($$ SELECT r, f FROM unnest(ARRAY['coldfleet_ingest', 'coldfleet_bridge', 'coldfleet_signer', 'coldfleet_notify', 'coldfleet_api',
 	'coldfleet_analyst']) AS r, unnest(ARRAY['coldchain.put_calibration(int, jsonb)', 'coldchain.void_calibration(int, text)']) AS f
 	WHERE has_function_privilege(r, f, 'EXECUTE') $$, 'test_no_program_records_or_voids_but_through_rest');
+
+-- What is due soon alarms
+
+SELECT fleet.register_device('calibration-9', 'test', 'due', '') AS d9 \gset
+CREATE FUNCTION pg_temp.due(device int) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM coldchain.watch_calibration(1000), coldchain.watch_due(1000);
+	RETURN (SELECT string_agg(concat_ws(' ', a.body ->> 'certificate', 'p' || a.probe, a.state, (a.body ->> 'valid_until')::date - a.raised_at::date), ', ' ORDER BY a.alarm_id)
+		FROM coldchain.alarm AS a WHERE a.kind = 'calibration' AND a.device_id = device);
+END
+$$;
+SET LOCAL TimeZone = 'UTC';
+SELECT pg_temp.put(:d9, 'A-1', (current_date - 300)::text, (current_date + 40)::text, '{"probe": 2}') AS a1 \gset
+SELECT is(pg_temp.due(:d9), NULL, 'test_a_calibration_that_holds_for_40_days_is_not_due');
+INSERT INTO coldchain.alarm_rule (kind, device_id, below) VALUES ('calibration', :d9, 60);
+SELECT is(pg_temp.due(:d9), 'A-1 p2 raised 59', 'test_where_the_rule_says_60_days_it_is_due_from_60_days_before_its_end');
+SELECT is(pg_temp.due(:d9), 'A-1 p2 raised 59', 'test_and_alarms_once');
+SELECT pg_temp.put(:d9, 'A-2', current_date::text, (current_date + 300)::text, '{"probe": 2}') AS a2 \gset
+SELECT is(state, 'cleared', 'test_a_new_record_clears_it_at_once') FROM coldchain.alarm WHERE kind = 'calibration' AND device_id = :d9;
+SELECT coldchain.void_calibration(:a2, 'of another probe');
+SELECT is(pg_temp.due(:d9), 'A-1 p2 raised 59', 'test_when_that_is_void_the_one_before_is_due_still');
+SELECT pg_temp.put(:d9, 'A-3', (current_date - 400)::text, (current_date - 40)::text) AS a3 \gset
+SELECT is(pg_temp.due(:d9), 'A-1 p2 raised 59, A-3 p0 raised 59', 'test_one_that_is_over_alarms_too_each_probe_for_itself');
+UPDATE fleet.device SET state = 'decommissioned' WHERE device_id = :d9;
+SELECT coldchain.void_calibration(:a1, 'x'), pg_temp.put(:d9, 'A-4', (current_date - 390)::text, (current_date - 30)::text, '{"probe": 2}');
+SELECT is(pg_temp.due(:d9), 'A-1 p2 cleared 59, A-3 p0 raised 59', 'test_devices_out_of_service_are_not_due');
+SET LOCAL TimeZone = 'Asia/Tokyo';
 
 -- REST
 

@@ -36,6 +36,10 @@ bool ctl_show(struct ctl *ctl, const struct reply *r, struct err *e);
 /* The command's call with its body, and what it made, shown; the reply has to be given back. */
 bool ctl_act(struct ctl *ctl, const struct invocation *in, struct reply *r, struct err *e);
 
+/* The whole file, to be freed; "-" is standard input. NULL with an error: it cannot be read, or is beyond what the API
+ * takes. */
+char *ctl_file(const char *path, size_t *len, struct err *e);
+
 /* Writes the bytes of an answer and a newline. */
 void ctl_pass(struct ctl *ctl, const char *body, size_t len);
 
@@ -51,6 +55,7 @@ bool run_act(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_ask(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_decide(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_watch(struct ctl *ctl, const struct invocation *in, struct err *e);
+bool run_calibrations_put(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_logger_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e);
 bool run_config_set(struct ctl *ctl, const struct invocation *in, struct err *e);

@@ -18,8 +18,7 @@
 #define POLL_MOST 1000
 #define PATIENCE  30 /* polls in a row that may fail while the API starts anew */
 
-/* The whole file, to be freed; "-" is standard input. */
-static char *read_file(const char *path, size_t *len, struct err *e)
+char *ctl_file(const char *path, size_t *len, struct err *e)
 {
 	FILE *from = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	char *bytes = NULL;
@@ -209,7 +208,7 @@ bool run_import(struct ctl *ctl, const struct invocation *in, struct err *e)
 	struct target t;
 	struct reply r = {0};
 	size_t len;
-	char *bytes = read_file(in->args[0], &len, e);
+	char *bytes = ctl_file(in->args[0], &len, e);
 
 	if (bytes == NULL)
 		return false;
@@ -237,7 +236,7 @@ bool run_logger_import(struct ctl *ctl, const struct invocation *in, struct err 
 	if (strlen(given) >= CLIENT_ID_MAX)
 		return err_set(e, ERR_CONFIG, "--serial: expected at most 64 characters");
 	snprintf(serial[0], CLIENT_ID_MAX, "%s", given);
-	char *bytes = read_file(in->args[0], &len, e);
+	char *bytes = ctl_file(in->args[0], &len, e);
 	if (bytes == NULL)
 		return false;
 	target_path(&t, in->command->path, serial);

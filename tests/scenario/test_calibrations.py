@@ -2,10 +2,14 @@
 """Calibration records over REST: recorded, superseded and voided; what a shipment's report says of what was measured outside them, as JSON and as
 HTML; who sees and does what; and what no certificate says."""
 
+import json
+import os
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
+from stack import BIN
 
 TODAY = datetime.now(timezone.utc).date()
 POINTS = [{"reference_c": 2, "indicated_c": 2.1, "uncertainty_c": 0.12}, {"reference_c": 8, "indicated_c": 7.8, "uncertainty_c": 0.12, "coverage_factor": 2.1}]
@@ -134,6 +138,36 @@ def test_the_report_tells_what_was_measured_outside_calibration(stack, serial):
     assert rows[0][-1] == "none"
     stack.rest(f"{made.headers['location']}:void", "APPROVER", "POST", {"reason": "x"})
     assert told()[0]["calibration"]["outside_samples"] == 0
+
+
+def test_coldfleetctl_records_a_file_of_certificates_lists_and_voids(stack, serial, tmp_path):
+    def ctl(*words, token="OPERATOR", status=0):
+        env = {**os.environ, **{k: stack.env[k] for k in ("COLDFLEET_API", "COLDFLEET_CA") if k in stack.env}, "COLDFLEET_TOKEN": stack.env[f"COLDFLEET_TOKEN_{token}"]}
+        done = subprocess.run([BIN / "coldfleetctl", "calibrations", *map(str, words)], env=env, capture_output=True, text=True)
+        assert done.returncode == status, done
+        return done
+
+    records = [{"serial": serial, **certificate(f"F/{n}", TODAY - timedelta(days=400 - 100 * n), TODAY + timedelta(days=100 * n - 150), **more)}
+               for n, more in ((0, {}), (1, {"probe": 1}), (2, {"points": []}))]
+    file = tmp_path / "certificates.json"
+    file.write_text("\n".join((json.dumps(records[0]), json.dumps(records[1], indent=1), "", json.dumps(records[2]), json.dumps({**records[0], "serial": "nobody"}),
+                               json.dumps({**records[0], "serial": 7}))))
+    line = file.read_text().splitlines().index(json.dumps(records[2])) + 1
+    done = ctl("put", file, status=1)
+    assert "2 recorded, 0 unchanged, 3 refused" in done.stderr and f"{file}:{line}: " in done.stderr and "points" in done.stderr
+    assert "nobody" in done.stderr and f"{file}:{line + 2}: serial: expected" in done.stderr
+    assert "0 recorded, 2 unchanged, 3 refused" in ctl("put", file, status=1).stderr
+    for bad in ("[]", '{"serial": ', '{"a": 1, "a": 2}'):
+        file.write_text("\n\n" + bad)
+        assert f"{file}:3: " in ctl("put", file, status=1).stderr
+    assert "F/1" in ctl("list", serial, "--probe", 1).stdout and "F/0" not in ctl("list", serial, "--probe", 1).stdout
+    due = ctl("due", "--before", "+1d", "--all").stdout
+    assert "F/0" in due and "F/1" in due
+    number = stack.rest(f"/v1/devices/{serial}/calibrations?probe=1", "VIEWER").json["items"][0]["id"]
+    assert "as-left" in ctl("show", number).stdout
+    assert "reason" in ctl("void", number, token="APPROVER", status=1).stderr
+    ctl("void", number, "--reason", "typing error", token="APPROVER")
+    assert "void" in ctl("list", serial).stdout
 
 
 @pytest.mark.parametrize("wrong, field", [

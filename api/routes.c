@@ -287,7 +287,8 @@ static const struct field alarm_acknowledge_fields[] = {
 		 .type = FIELD_NUMBER,                                                                                 \
 		 .min = 1,                                                                                             \
 		 .max = 100,                                                                                           \
-		 .help = "of battery: the percentage below which it is low"},                                          \
+		 .help = "of battery: the percentage below which it is low; of calibration: how many days before its " \
+			 "end"},                                                                                       \
 		SECONDS("quiet_s", 0, false,                                                                           \
 			"one within so long of the end of one like it is not told of unless it lasts so long"),        \
 		SECONDS("escalate_after_s", 1, true, "when it escalates unless acknowledged; null: never"),            \

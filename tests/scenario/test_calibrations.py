@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
-from stack import BIN
+from stack import BIN, wait_for
 
 TODAY = datetime.now(timezone.utc).date()
 POINTS = [{"reference_c": 2, "indicated_c": 2.1, "uncertainty_c": 0.12}, {"reference_c": 8, "indicated_c": 7.8, "uncertainty_c": 0.12, "coverage_factor": 2.1}]
@@ -71,6 +71,19 @@ def test_what_is_due_is_listed_over_the_fleet(stack, serial):
         return [c["certificate"] for c in found if c["serial"] == serial]
 
     assert due(30, 1) == ["due-1", "due-2"] and due(30, 100) == ["due-1", "due-2"] and due(0, 2) == ["due-1"] and due(60, 1) == ["due-1", "due-2", "due-3"]
+
+
+def test_what_is_due_soon_alarms_until_the_next_record(stack, serial):
+    def alarms():
+        return [(a["state"], a["body"]["certificate"], a["probe"]) for a in stack.rest(f"/v1/alarms?kind=calibration&device={serial}", "VIEWER").json["items"]]
+
+    record(stack, serial, certificate("alarm-1", TODAY - timedelta(days=340), TODAY + timedelta(days=25), probe=1))
+    record(stack, serial, certificate("alarm-2", TODAY - timedelta(days=300), TODAY + timedelta(days=65)))
+    stack.restart("notify")  # which looks as it starts
+    wait_for(alarms, 20, "the alarm")
+    assert alarms() == [("raised", "alarm-1", 1)]
+    record(stack, serial, certificate("alarm-3", TODAY, TODAY + timedelta(days=364), probe=1))
+    assert alarms() == [("cleared", "alarm-1", 1)]
 
 
 def test_a_token_with_a_scope_sees_and_records_its_own_alone(stack, serial):

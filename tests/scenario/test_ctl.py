@@ -555,7 +555,7 @@ def test_a_rule_of_alarms_for_a_device_is_made_edited_and_deleted(stack, ctl):
     ctl("rules", "set", made["id"], "below:=40", token="OPERATOR", status=NOT_ALLOWED)
     edited = ctl("rules", "set", made["id"], "below:=40", "escalate_after_s=", token="ADMIN").stdout
     assert re.search(r"^below: +40$", edited, re.M) and re.search(r"^escalate_after_s: +-$", edited, re.M)
-    assert "expected of kind battery" in ctl("rules", "create", "door", "device=spare-04", "below:=5", token="ADMIN", status=FAILED).stderr
+    assert "expected of kinds battery and calibration" in ctl("rules", "create", "door", "device=spare-04", "below:=5", token="ADMIN", status=FAILED).stderr
     with Device(stack, "spare-04") as device:
         device.send([{"n": "batt", "u": "%EL", "v": 38}])
     row = wait_for(lambda: re.search(r"^ *\d+ +battery +raised +spare-04", ctl("alarms", "list", "--device", "spare-04").stdout, re.M), 20)

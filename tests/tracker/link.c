@@ -9,11 +9,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define PATH_BYTES 4096
-
-static bool find(const char *dir, const char *name, const char *suffix, char out[PATH_BYTES], struct err *e)
+static bool find(const char *dir, const char *name, const char *suffix, char out[LINK_PATH_MAX], struct err *e)
 {
-	if (snprintf(out, PATH_BYTES, "%s/%s.%s", dir, name, suffix) >= PATH_BYTES)
+	if (snprintf(out, LINK_PATH_MAX, "%s/%s.%s", dir, name, suffix) >= LINK_PATH_MAX)
 		return err_set(e, ERR_INVALID, "--certs: the folder's name is too long");
 	if (access(out, R_OK) == 0)
 		return true;
@@ -21,10 +19,31 @@ static bool find(const char *dir, const char *name, const char *suffix, char out
 		       name, out, strerror(errno), name);
 }
 
+bool link_find_ca(const struct link *link, char out[LINK_PATH_MAX], struct err *e)
+{
+	if (link->ca == NULL && link->certs == NULL)
+		return err_set(e, ERR_INVALID, "--certs: expected the folder with the trackers' certificates");
+	int n = link->ca != NULL ? snprintf(out, LINK_PATH_MAX, "%s", link->ca)
+				 : snprintf(out, LINK_PATH_MAX, "%s/ca.crt", link->certs);
+	if (n >= LINK_PATH_MAX)
+		return err_set(e, ERR_INVALID, "--ca: the file's name is too long");
+	if (access(out, R_OK) != 0)
+		return err_set(e, ERR_NOT_FOUND, "--ca: certificate of the CA: %s: %s", out, strerror(errno));
+	return true;
+}
+
+bool link_find(const struct link *link, const char *serial, struct link_paths *out, struct err *e)
+{
+	if (link->certs == NULL)
+		return err_set(e, ERR_INVALID, "--certs: expected the folder with %s.crt and %s.key", serial, serial);
+	return find(link->certs, serial, "crt", out->cert, e) && find(link->certs, serial, "key", out->key, e) &&
+	       link_find_ca(link, out->ca, e);
+}
+
 struct mqtt *link_new(const struct link *link, const char *serial, struct event_base *base, mqtt_cb *cb, void *arg,
 		      struct err *e)
 {
-	char cert[PATH_BYTES], key[PATH_BYTES], ca[PATH_BYTES];
+	struct link_paths paths;
 	/* After an outage all trackers come back at once and the broker serves them all alike: whoever gives up before
 	 * its turn and starts anew makes the wait of all longer. */
 	struct mqtt_options o = {.name = serial,
@@ -37,20 +56,11 @@ struct mqtt *link_new(const struct link *link, const char *serial, struct event_
 				 .connect_timeout = 60};
 
 	if (!link->clear) {
-		if (link->certs == NULL) {
-			err_set(e, ERR_INVALID, "--certs: expected the folder with %s.crt and %s.key", serial, serial);
+		if (!link_find(link, serial, &paths, e))
 			return NULL;
-		}
-		if (!find(link->certs, serial, "crt", cert, e) || !find(link->certs, serial, "key", key, e))
-			return NULL;
-		snprintf(ca, sizeof(ca), "%s/ca.crt", link->certs);
-		o.ca_file = link->ca != NULL ? link->ca : ca;
-		o.cert_file = cert;
-		o.key_file = key;
-		if (access(o.ca_file, R_OK) != 0) {
-			err_set(e, ERR_NOT_FOUND, "--ca: certificate of the CA: %s: %s", o.ca_file, strerror(errno));
-			return NULL;
-		}
+		o.ca_file = paths.ca;
+		o.cert_file = paths.cert;
+		o.key_file = paths.key;
 	}
 	return mqtt_new(base, &o, cb, arg, e);
 }

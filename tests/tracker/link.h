@@ -47,7 +47,16 @@ struct link {
 			"no TLS: for a private broker on the loopback"                                                 \
 	}
 
-/* A connection with the tracker's own certificate; not started. The error names the file that is missing. */
+#define LINK_PATH_MAX 4096
+
+struct link_paths {
+	char ca[LINK_PATH_MAX], cert[LINK_PATH_MAX], key[LINK_PATH_MAX];
+};
+/* Where a tracker's certificate is, and the CA's. The error names the file that is missing. */
+bool link_find(const struct link *link, const char *serial, struct link_paths *out, struct err *e);
+bool link_find_ca(const struct link *link, char out[LINK_PATH_MAX], struct err *e);
+
+/* A connection with the tracker's own certificate; not started. */
 struct mqtt *link_new(const struct link *link, const char *serial, struct event_base *base, mqtt_cb *cb, void *arg,
 		      struct err *e);
 

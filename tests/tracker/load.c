@@ -10,13 +10,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/log.h"
+#include "broker-bridge/topic.h"
 #include "tests/tracker/latency.h"
 #include "tests/tracker/link.h"
 #include "tests/tracker/loop.h"
 #include "tests/tracker/receipt.h"
 #include "tests/tracker/serials.h"
 #include "tests/tracker/template.h"
+#include "tests/tracker/wire.h"
 
 #define TICK_SECONDS  0.005 /* of the token bucket */
 #define CONNECT_WAIT  60.0
@@ -34,28 +35,32 @@ struct load {
 	double duration, rate; /* 0: as fast as possible */
 	bool cbor, json, receipts, full, gate;
 	struct loop *loop;
+	struct wire_hub *hub;
 	struct event *tick;
 	struct template *cold, *warm;
 	struct client *clients;
-	size_t count, started, up, next, in_flight;
+	size_t count, started, up, next, in_flight, slots; /* a power of two */
 	bool sending;
 	double tokens, last_tick, began, ended, cpu_began;
 	int64_t began_at; /* microseconds since 1970 */
 	int64_t sent, acked, refused, dropped, got_receipts;
 	struct latency latency;
+	struct err lost; /* the last connection */
 };
 
 struct slot {
-	int mid; /* 0: free */
+	uint16_t id; /* 0: free */
 	int64_t sent;
 };
 
 struct client {
 	struct load *load;
-	struct mqtt *mqtt;
+	struct wire *wire;
 	struct template *template;
-	char topic[TOPIC_MAX], receipt[TOPIC_MAX];
-	struct slot *slots;
+	char receipt[TOPIC_MAX];
+	struct packet_head plain, asking; /* without and with a receipt asked for */
+	struct slot *slots;               /* a packet's is its identifier modulo their number */
+	uint16_t last_id;
 	int64_t in_flight;
 	int32_t seq;
 	int64_t last_ts;
@@ -114,30 +119,42 @@ static bool asks_receipt(const struct load *l)
 	return l->receipts_every > 0 && l->sent % l->receipts_every == 0;
 }
 
+/* The identifiers of a connection go round from 1 to 65535. */
+static uint16_t next_id(const struct client *c)
+{
+	return c->last_id == UINT16_MAX ? 1 : (uint16_t)(c->last_id + 1);
+}
+
+static struct slot *slot_of(const struct client *c, uint16_t id)
+{
+	return &c->slots[id & (c->load->slots - 1)];
+}
+
+static bool client_may_send(const struct client *c)
+{
+	return wire_writable(c->wire) && c->in_flight < c->load->window &&
+	       c->in_flight < wire_receive_maximum(c->wire) && slot_of(c, next_id(c))->id == 0;
+}
+
 static bool client_send(struct client *c)
 {
 	struct load *l = c->load;
-	struct slot *slot = NULL;
-	struct err e;
+	struct packet_head *head = asks_receipt(l) ? &c->asking : &c->plain;
 	int64_t ts = clock_us(CLOCK_REALTIME);
-	struct mqtt_publish p = {.topic = c->topic,
-				 .qos = 1,
-				 .content_type = encoding_content_type(l->cbor ? ENCODING_CBOR : ENCODING_JSON),
-				 .response_topic = asks_receipt(l) ? c->receipt : NULL};
+	size_t len;
 
-	if (c->in_flight >= l->window || !mqtt_connected(c->mqtt))
+	if (!client_may_send(c))
 		return false;
-	for (slot = c->slots; slot->mid != 0; slot++)
-		;
 	if (ts <= c->last_ts)
 		ts = c->last_ts + TEMPLATE_STEP_US;
 	template_patch(c->template, c->seq, ts);
-	p.payload = template_bytes(c->template, &p.payload_len);
-	if (!mqtt_publish(c->mqtt, &p, &slot->mid, &e)) {
-		slot->mid = 0;
+	const uint8_t *payload = template_bytes(c->template, &len);
+	uint16_t id = next_id(c);
+	packet_head_number(head, id);
+	if (!wire_publish(c->wire, head, payload, len))
 		return false;
-	}
-	slot->sent = clock_us(CLOCK_MONOTONIC);
+	*slot_of(c, id) = (struct slot){.id = id, .sent = clock_us(CLOCK_MONOTONIC)};
+	c->last_id = id;
 	c->last_ts = ts + (l->samples - 1) * TEMPLATE_STEP_US;
 	c->seq += (int32_t)l->samples;
 	c->in_flight++;
@@ -171,8 +188,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (int i = 0; i < STARTS_A_TICK && l->started < l->count; i++)
-		mqtt_start(l->clients[l->started++].mqtt);
-	if (l->sending) {
+		wire_start(l->clients[l->started++].wire);
+	if (l->sending && l->rate > 0) {
 		l->tokens += (now - l->last_tick) * l->rate;
 		if (l->tokens > l->rate)
 			l->tokens = l->rate;
@@ -181,67 +198,83 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	l->last_tick = now;
 }
 
-static void came_up(struct client *c)
+static void end_when_over(const struct load *l)
 {
-	struct load *l = c->load;
-	struct err e;
-
-	if (l->receipts_every > 0 && !mqtt_subscribe(c->mqtt, c->receipt, 0, &e))
-		log_error(c->topic, "%s", e.detail);
-	if (!c->counted)
-		l->up++;
-	c->counted = true;
-	if (l->up == l->count && !l->sending)
-		loop_done(l->loop);
-}
-
-static void acknowledged(struct client *c, int mid, int reason)
-{
-	struct load *l = c->load;
-
-	for (int64_t i = 0; i < l->window; i++) {
-		struct slot *slot = &c->slots[i];
-		if (slot->mid != mid)
-			continue;
-		latency_add(&l->latency, clock_us(CLOCK_MONOTONIC) - slot->sent);
-		slot->mid = 0;
-		c->in_flight--;
-		l->in_flight--;
-		l->acked++;
-		l->refused += reason >= 0x80;
-		break;
-	}
-	while (may_send(l) && client_send(c))
-		;
 	if (over(l) || (!l->sending && l->in_flight == 0))
 		loop_done(l->loop);
 }
 
-static void went_down(struct client *c)
+static void send_more(struct client *c)
+{
+	while (may_send(c->load) && client_send(c))
+		;
+}
+
+static void came_up(struct client *c)
 {
 	struct load *l = c->load;
 
+	c->last_id = 1;
+	if (l->receipts_every > 0)
+		wire_subscribe(c->wire, c->last_id, c->receipt);
+	if (!c->counted)
+		l->up++;
+	c->counted = true;
+	send_more(c);
+	if (l->up == l->count && !l->sending)
+		loop_done(l->loop);
+}
+
+static void acknowledged(struct client *c, uint16_t id, int reason)
+{
+	struct load *l = c->load;
+	struct slot *slot = slot_of(c, id);
+
+	if (slot->id != id)
+		return;
+	latency_add(&l->latency, clock_us(CLOCK_MONOTONIC) - slot->sent);
+	slot->id = 0;
+	c->in_flight--;
+	l->in_flight--;
+	l->acked++;
+	l->refused += reason >= 0x80;
+	send_more(c);
+	end_when_over(l);
+}
+
+static void went_down(struct client *c, const char *why)
+{
+	struct load *l = c->load;
+
+	err_set(&l->lost, ERR_BROKER_LOST, "%s", why);
 	l->up -= c->counted;
 	c->counted = false;
 	l->dropped += c->in_flight;
 	l->in_flight -= (size_t)c->in_flight;
+	if (c->in_flight > 0)
+		end_when_over(l);
 	c->in_flight = 0;
-	memset(c->slots, 0, (size_t)l->window * sizeof(*c->slots));
+	memset(c->slots, 0, l->slots * sizeof(*c->slots));
 }
 
-static void on_mqtt(struct mqtt *m, const struct mqtt_event *event, void *arg)
+static void on_wire(const struct wire_event *event, void *arg)
 {
 	struct client *c = arg;
 
-	(void)m;
-	if (event->type == MQTT_CONNECTED)
+	switch (event->type) {
+	case WIRE_UP:
 		came_up(c);
-	else if (event->type == MQTT_PUBLISHED)
-		acknowledged(c, event->mid, event->reason);
-	else if (event->type == MQTT_MESSAGE)
+		break;
+	case WIRE_ACKED:
+		acknowledged(c, event->id, event->reason);
+		break;
+	case WIRE_RECEIVED:
 		c->load->got_receipts++;
-	else if (event->type == MQTT_LOST)
-		went_down(c);
+		break;
+	case WIRE_LOST:
+		went_down(c, event->why);
+		break;
+	}
 }
 
 static void progress(void *arg)
@@ -283,8 +316,26 @@ static void report(const struct load *l)
 	       (double)l->latency.max / 1e3);
 }
 
+static void set_up_heads(struct client *c, const char *serial)
+{
+	const char *type = encoding_content_type(c->load->cbor ? ENCODING_CBOR : ENCODING_JSON);
+	char topic[TOPIC_MAX];
+	size_t len;
+
+	topic_format(topic, serial, strlen(serial), TOPIC_TELEMETRY);
+	topic_format(c->receipt, serial, strlen(serial), TOPIC_RECEIPT);
+	template_bytes(c->template, &len);
+	packet_head(&c->plain, topic, type, NULL, len);
+	packet_head(&c->asking, topic, type, c->receipt, len);
+}
+
 static bool add_clients(struct load *l, const struct serials *serials, struct err *e)
 {
+	l->hub = wire_hub_new(&l->link, loop_base(l->loop), e);
+	if (l->hub == NULL)
+		return false;
+	for (l->slots = 1; l->slots < (size_t)l->window;)
+		l->slots *= 2;
 	l->clients = calloc(serials->count, sizeof(*l->clients));
 	if (l->clients == NULL)
 		abort();
@@ -293,12 +344,13 @@ static bool add_clients(struct load *l, const struct serials *serials, struct er
 		const char *serial = serials->names[i];
 		c->load = l;
 		c->template = l->warm_every > 0 && i % (size_t)l->warm_every == 0 ? l->warm : l->cold;
-		topic_format(c->topic, serial, strlen(serial), TOPIC_TELEMETRY);
-		topic_format(c->receipt, serial, strlen(serial), TOPIC_RECEIPT);
-		c->slots = calloc((size_t)l->window, sizeof(*c->slots));
-		c->mqtt = c->slots != NULL ? link_new(&l->link, serial, loop_base(l->loop), on_mqtt, c, e) : NULL;
+		set_up_heads(c, serial);
+		c->slots = calloc(l->slots, sizeof(*c->slots));
+		if (c->slots == NULL)
+			abort();
+		c->wire = wire_new(l->hub, serial, on_wire, c, e);
 		l->count++;
-		if (c->mqtt == NULL)
+		if (c->wire == NULL)
 			return false;
 	}
 	return true;
@@ -318,8 +370,8 @@ static bool run_load(struct load *l, struct err *e)
 {
 	event_add(l->tick, &(struct timeval){.tv_usec = (suseconds_t)(TICK_SECONDS * 1e6)});
 	if (loop_run(l->loop, CONNECT_WAIT) != LOOP_DONE)
-		return err_set(e, ERR_BROKER_LOST, "%zu of %zu connected to %s:%" PRId64, l->up, l->count, l->link.host,
-			       l->link.port);
+		return err_set(e, ERR_BROKER_LOST, "%zu of %zu connected to %s:%" PRId64 "%s%s", l->up, l->count,
+			       l->link.host, l->link.port, l->lost.detail[0] != '\0' ? ": " : "", l->lost.detail);
 	if (l->gate && !pass_gate(e))
 		return false;
 	l->cpu_began = cpu_seconds();
@@ -337,8 +389,9 @@ static bool run_load(struct load *l, struct err *e)
 	if (l->acked - l->refused == l->sent)
 		return true;
 	return err_set(e, ERR_OVERLOADED,
-		       "%" PRId64 " of %" PRId64 " messages were acknowledged, %" PRId64 " of them refused", l->acked,
-		       l->sent, l->refused);
+		       "%" PRId64 " of %" PRId64 " messages were acknowledged, %" PRId64 " of them refused%s%s",
+		       l->acked, l->sent, l->refused, l->lost.detail[0] != '\0' ? "; a connection was lost: " : "",
+		       l->lost.detail);
 }
 
 static bool settle(struct load *l, struct err *e)
@@ -360,10 +413,11 @@ static bool settle(struct load *l, struct err *e)
 static void clean_up(struct load *l)
 {
 	for (size_t i = 0; i < l->count; i++) {
-		mqtt_free(&l->clients[i].mqtt);
+		wire_free(&l->clients[i].wire);
 		free(l->clients[i].slots);
 	}
 	free(l->clients);
+	wire_hub_free(&l->hub);
 	template_free(&l->cold);
 	template_free(&l->warm);
 	event_free(l->tick);
@@ -385,15 +439,12 @@ bool command_load(int argc, char **argv, struct err *e)
 	if (!options_parse(items, ITEMS, &l, argc, argv, e) || !settle(&l, e) ||
 	    !serials_choose(&serials, l.serials, l.link.certs, "load-", l.connections, e))
 		return false;
-	log_level_set(LOG_LEVEL_ERROR);
-	mqtt_library_init();
 	l.loop = loop_new(progress, &l);
 	l.tick = event_new(loop_base(l.loop), -1, EV_PERSIST, on_tick, &l);
 	l.cold = new_template(&l, COLD);
 	l.warm = new_template(&l, WARM);
 	ok = link_files(serials.count * FILES_EACH + FILES_BASE, e) && add_clients(&l, &serials, e) && run_load(&l, e);
 	clean_up(&l);
-	mqtt_library_cleanup();
 	serials_free(&serials);
 	return ok;
 }

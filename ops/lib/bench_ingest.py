@@ -4,7 +4,10 @@
 In turns, through the same broker, with the same generator: a subscriber that only acknowledges; ingest by lanes; ingest
 by the ring. A run is a number of messages from connected trackers, from the first publish until the last is
 acknowledged, or committed. Then each way in gets half its rate, and a session of PostgreSQL looks when readings become
-visible. Disk space is measured on readings of temperature, humidity and battery."""
+visible. Disk space is measured on readings of temperature, humidity and battery.
+
+Or, with --active, the memory of ingest while every device sends: a broker without access control lets the connected
+trackers write for all."""
 
 import argparse
 import contextlib
@@ -81,12 +84,13 @@ class Stack(Private):
     def port(self, part):
         return int(self.env[f"COLDFLEET_METRICS_{part.upper()}"].split(":")[2].split("/")[0])
 
-    def restart_broker(self, ring):
-        """A broker that remembers nobody's session."""
+    def restart_broker(self, ring, anybody=False):
+        """A broker that remembers nobody's session. `anybody`: a tracker may write for all of them."""
         self.demo("stop", "broker")
         for left in (self.dir / "broker").glob("mosquitto.db*"):
             left.unlink()
-        (self.dir / "broker" / "mosquitto.conf").write_text(self.broker[ring])
+        lines = [line for line in self.broker[ring].splitlines() if not (anybody and line.startswith("acl_file"))]
+        (self.dir / "broker" / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         self.demo("start", "broker")
 
     def spawn(self, *words, **options):
@@ -158,9 +162,9 @@ def ticks(pid, fields):
     return 0
 
 
-def rss_mib(process):
+def rss_mib(process, what="VmRSS"):
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) / 1024
+    return int(next(line.split()[1] for line in lines if line.startswith(what))) / 1024
 
 
 def asked(port, path):
@@ -263,6 +267,36 @@ def measure_space(stack, samples, readings):
     return float(size)
 
 
+def measure_active(stack, given, source, count):
+    """Memory of ingest while all devices send by turns, over the connections of a few of them: at each million messages stored."""
+    stack.psql("-c", "SET session_replication_role = replica", "-c", "UPDATE fleet.device SET state = 'active' WHERE state <> 'active'")
+    stack.restart_broker(ring=source == "ring", anybody=True)
+    found = []
+
+    def look(stored, seconds):
+        found.append([round(max(rss_mib(process, what) for process in started), 1) for what in ("VmRSS", "RssAnon")])
+        tell(f"{stored:,.0f} messages by {source}-{count} in {seconds:.0f} s: ingest has {found[-1][0]} MiB, {found[-1][1]} of it not the ring's or a file's")
+
+    with stack.ingesting(source, count) as started:
+        look(0, 0)
+        words = ("--messages", given.active, "--rate", given.rate, "--as", f"bench-:{given.devices - given.trackers}")
+        with stack.generator("json", 1, *words) as generator:
+            first, began = metric(started, "readings_total"), time.monotonic()
+            go(generator)
+            while (stored := metric(started, "readings_total") - first) < given.active:
+                if generator.poll() or any(process.poll() is not None for process in started):
+                    raise Failure(f"{stored:,.0f} of {given.active:,} readings are stored; the generator: {generator.stdout.readline().strip()}")
+                if stored >= len(found) * 1_000_000:
+                    look(stored, time.monotonic() - began)
+                time.sleep(0.5)
+            look(stored, time.monotonic() - began)
+            summary(generator)
+    sent = int(stack.psql("-c", "SELECT count(DISTINCT device_id) FROM telemetry.measurement"))
+    stack.psql("-c", "TRUNCATE telemetry.measurement")
+    return {"bench": "ingest", "case": "active", "source": f"{source}-{count}", "devices": given.devices, "devices_that_sent": sent,
+            "messages": given.active, "rate": given.rate, "rss_mib": [rss for rss, _ in found], "anonymous_mib": [own for _, own in found]}
+
+
 def median(runs, key):
     values = [one[key] for one in runs]
     if isinstance(values[0], dict):
@@ -341,6 +375,8 @@ def main():
     parser.add_argument("--space", type=number(1000, 100_000_000), default=3_000_000)
     parser.add_argument("--variants", type=some_of(names), default=names)
     parser.add_argument("--sources", type=some_of(sources), default=sources)
+    parser.add_argument("--active", type=number(1000, 100_000_000))
+    parser.add_argument("--rate", type=number(100, 100_000), default=10_000)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     end_in_time(LIMIT, "fewer --rounds, --messages or --variants take less")
@@ -348,8 +384,10 @@ def main():
     try:
         with Stack() as stack:
             stack.start(given)
+            for way in ways(given) if given.active else ():
+                print(json.dumps(measure_active(stack, given, *way)), flush=True)
             space = {}
-            for encoding, samples in VARIANTS:
+            for encoding, samples in () if given.active else VARIANTS:
                 if f"{encoding}-{samples}" not in given.variants:
                     continue
                 if samples not in space:

@@ -30,10 +30,12 @@
 
 struct load {
 	struct link link;
-	const char *serials, *rate_text;
+	const char *serials, *rate_text, *as;
 	int64_t connections, messages, samples, window, epoch, receipts_every, warm_every;
 	double duration, rate; /* 0: as fast as possible */
 	bool cbor, json, receipts, full, gate;
+	char as_prefix[TOPIC_SERIAL_MAX];
+	int64_t as_count; /* 0: each connection speaks for itself */
 	struct loop *loop;
 	struct wire_hub *hub;
 	struct event *tick;
@@ -61,7 +63,7 @@ struct client {
 	struct packet_head plain, asking; /* without and with a receipt asked for */
 	struct slot *slots;               /* a packet's is its identifier modulo their number */
 	uint16_t last_id;
-	int64_t in_flight;
+	int64_t in_flight, sent;
 	int32_t seq;
 	int64_t last_ts;
 	bool counted; /* as up */
@@ -88,6 +90,8 @@ static const struct option_item items[] = {
 	{"full", OPTION_FLAG, AT(full), NULL, NULL, 0, 0, NULL, "each sample has humidity and battery, too"},
 	{"warm-every", OPTION_INT, AT(warm_every), "0", NULL, 0, 1e9, "N",
 	 "every N-th connection, the first included, tells 12 degrees and some tenths instead of 4"},
+	{"as", OPTION_TEXT, AT(as), NULL, NULL, 0, 0, "P:N",
+	 "messages of P1 to PN by turns, a part of them each connection; for a broker that allows it"},
 	{"gate", OPTION_FLAG, AT(gate), NULL, NULL, 0, 0, NULL,
 	 "when all are connected say so and wait for a line of input"},
 	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, EPOCH_MAX, "N",
@@ -136,6 +140,31 @@ static bool client_may_send(const struct client *c)
 	       c->in_flight < wire_receive_maximum(c->wire) && slot_of(c, next_id(c))->id == 0;
 }
 
+static void set_up_head(const struct client *c, struct packet_head *head, const char *serial, bool asks)
+{
+	const char *type = encoding_content_type(c->load->cbor ? ENCODING_CBOR : ENCODING_JSON);
+	char topic[TOPIC_MAX], receipt[TOPIC_MAX];
+	size_t len;
+
+	topic_format(topic, serial, strlen(serial), TOPIC_TELEMETRY);
+	topic_format(receipt, serial, strlen(serial), TOPIC_RECEIPT);
+	template_bytes(c->template, &len);
+	packet_head(head, topic, type, asks ? receipt : NULL, len);
+}
+
+/* The next of the devices that this connection speaks for: those whose number, by the count of connections, leaves its
+ * own as the remainder. A device's numbers have no gaps. */
+static void speak_for_next(struct client *c, struct packet_head *head)
+{
+	const struct load *l = c->load;
+	int64_t own = c - l->clients, count = (int64_t)l->count, each = (l->as_count - own + count - 1) / count;
+	char serial[TOPIC_SERIAL_MAX + 24];
+
+	snprintf(serial, sizeof(serial), "%s%" PRId64, l->as_prefix, own + c->sent % each * count + 1);
+	set_up_head(c, head, serial, asks_receipt(l));
+	c->seq = (int32_t)(c->sent / each * l->samples);
+}
+
 static bool client_send(struct client *c)
 {
 	struct load *l = c->load;
@@ -147,6 +176,8 @@ static bool client_send(struct client *c)
 		return false;
 	if (ts <= c->last_ts)
 		ts = c->last_ts + TEMPLATE_STEP_US;
+	if (l->as_count > 0)
+		speak_for_next(c, head);
 	template_patch(c->template, c->seq, ts);
 	const uint8_t *payload = template_bytes(c->template, &len);
 	uint16_t id = next_id(c);
@@ -157,6 +188,7 @@ static bool client_send(struct client *c)
 	c->last_id = id;
 	c->last_ts = ts + (l->samples - 1) * TEMPLATE_STEP_US;
 	c->seq += (int32_t)l->samples;
+	c->sent++;
 	c->in_flight++;
 	l->in_flight++;
 	l->sent++;
@@ -316,21 +348,11 @@ static void report(const struct load *l)
 	       (double)l->latency.max / 1e3);
 }
 
-static void set_up_heads(struct client *c, const char *serial)
-{
-	const char *type = encoding_content_type(c->load->cbor ? ENCODING_CBOR : ENCODING_JSON);
-	char topic[TOPIC_MAX];
-	size_t len;
-
-	topic_format(topic, serial, strlen(serial), TOPIC_TELEMETRY);
-	topic_format(c->receipt, serial, strlen(serial), TOPIC_RECEIPT);
-	template_bytes(c->template, &len);
-	packet_head(&c->plain, topic, type, NULL, len);
-	packet_head(&c->asking, topic, type, c->receipt, len);
-}
-
 static bool add_clients(struct load *l, const struct serials *serials, struct err *e)
 {
+	if (l->as_count > 0 && l->as_count < (int64_t)serials->count)
+		return err_set(e, ERR_INVALID, "--as: expected a device or more for each of %zu connections",
+			       serials->count);
 	l->hub = wire_hub_new(&l->link, loop_base(l->loop), e);
 	if (l->hub == NULL)
 		return false;
@@ -344,7 +366,9 @@ static bool add_clients(struct load *l, const struct serials *serials, struct er
 		const char *serial = serials->names[i];
 		c->load = l;
 		c->template = l->warm_every > 0 && i % (size_t)l->warm_every == 0 ? l->warm : l->cold;
-		set_up_heads(c, serial);
+		topic_format(c->receipt, serial, strlen(serial), TOPIC_RECEIPT);
+		set_up_head(c, &c->plain, serial, false);
+		set_up_head(c, &c->asking, serial, true);
 		c->slots = calloc(l->slots, sizeof(*c->slots));
 		if (c->slots == NULL)
 			abort();
@@ -394,6 +418,22 @@ static bool run_load(struct load *l, struct err *e)
 		       l->lost.detail);
 }
 
+/* P:N; the longest serial is P with the digits of N. */
+static bool settle_as(struct load *l, struct err *e)
+{
+	const char *colon = strrchr(l->as, ':');
+	size_t len = colon != NULL ? (size_t)(colon - l->as) : 0;
+	char *end = NULL;
+
+	l->as_count = colon != NULL ? strtoll(colon + 1, &end, 10) : 0;
+	if (l->as_count < 1 || l->as_count > 100000000 || *end != '\0' || !topic_serial_valid(l->as, len) ||
+	    len + strlen(colon + 1) > TOPIC_SERIAL_MAX)
+		return err_set(e, ERR_INVALID,
+			       "--as: expected a prefix of serials and how many, such as t-:1000, got '%s'", l->as);
+	memcpy(l->as_prefix, l->as, len);
+	return true;
+}
+
 static bool settle(struct load *l, struct err *e)
 {
 	char *end;
@@ -407,7 +447,7 @@ static bool settle(struct load *l, struct err *e)
 		l->receipts_every = 1;
 	if (l->epoch < 0)
 		l->epoch = 1 + time(NULL) % EPOCH_MAX;
-	return true;
+	return l->as == NULL || settle_as(l, e);
 }
 
 static void clean_up(struct load *l)

@@ -629,6 +629,9 @@ static const struct field lot_fields[] = {
 		 .min = 0,                                                                                             \
 		 .max = 86400,                                                                                         \
 		 .help = "readings are not judged for so long after the start, seconds; absent: 600"},                 \
+		{.name = "geofenced",                                                                                  \
+		 .type = FIELD_BOOL,                                                                                   \
+		 .help = "its stages begin and end by the geofences of their places, unless people say it before"},    \
 		{.name = "note", .type = FIELD_TEXT, .nullable = true, .min = 1, .max = 2000, .help = "what else"},    \
 	{                                                                                                              \
 		.name = "lots", .type = FIELD_OBJECTS, .max = 100, FIELDS(lot_fields), .help = "lots that it carries"  \
@@ -646,6 +649,39 @@ static const struct field shipment_patch_fields[] = {
 	{.name = "delivered_at", .type = FIELD_TIME, .help = "when it really arrived"},
 	REASON,
 };
+static const struct param leg_params[] = {
+	SHIPMENT,
+	{.name = "leg", .in = PARAM_PATH, .type = PARAM_INT, .min = 1, .max = 50, .help = "which of its legs, from 1"},
+};
+static const struct field leg_fields[] = {
+	{.name = "started_at", .type = FIELD_TIME, .nullable = true, .help = "when it began; null: it has not"},
+	{.name = "ended_at", .type = FIELD_TIME, .nullable = true, .help = "when it ended; null: it has not"},
+	REASON,
+};
+#define GEOFENCE NUMBER("the geofence's number")
+#define CIRCLE(need)                                                                                                   \
+	{.name = "latitude",                                                                                           \
+	 .type = FIELD_NUMBER,                                                                                         \
+	 .required = need,                                                                                             \
+	 .min = -90,                                                                                                   \
+	 .max = 90,                                                                                                    \
+	 .help = "of its centre, degrees, north positive"},                                                            \
+		{.name = "longitude",                                                                                  \
+		 .type = FIELD_NUMBER,                                                                                 \
+		 .required = need,                                                                                     \
+		 .min = -180,                                                                                          \
+		 .max = 180,                                                                                           \
+		 .help = "of its centre, degrees, east positive"},                                                     \
+		{.name = "radius_m", .type = FIELD_INT, .required = need, .min = 10, .max = 100000, .help = "metres"}, \
+		REASON
+static const struct param geofences_params[] = {PAGE("geofences")};
+static const struct param geofence_params[] = {GEOFENCE};
+static const struct param geofence_delete_params[] = {GEOFENCE, WHY};
+static const struct field geofence_create_fields[] = {
+	TEXT("place", true, 200, "the place as lanes and legs write it: a name, or a GLN"),
+	CIRCLE(true),
+};
+static const struct field geofence_patch_fields[] = {CIRCLE(false)};
 static const struct field shipment_step_fields[] = {
 	{.name = "at", .type = FIELD_TIME, .help = "when, in measurement time; absent: now"},
 	REASON,
@@ -1277,6 +1313,38 @@ const struct route routes[] = {
 	 PARAMS(profile_history_params),
 	 .statement = &stmt_api_profile_history},
 	{.method = "GET",
+	 .path = "/v1/geofences",
+	 .summary = "Circles around places, by place",
+	 .role = "viewer",
+	 PARAMS(geofences_params),
+	 .statement = &stmt_api_geofences},
+	{.method = "POST",
+	 .path = "/v1/geofences",
+	 .summary = "Make a circle around a place",
+	 .role = "config",
+	 FIELDS(geofence_create_fields),
+	 .statement = &stmt_api_geofence_create},
+	{.method = "GET",
+	 .path = "/v1/geofences/{id}",
+	 .summary = "One geofence",
+	 .role = "viewer",
+	 PARAMS(geofence_params),
+	 .statement = &stmt_api_geofence},
+	{.method = "PATCH",
+	 .path = "/v1/geofences/{id}",
+	 .summary = "Edit a geofence; stages that have begun or ended stay so",
+	 .role = "config",
+	 PARAMS(geofence_params),
+	 FIELDS(geofence_patch_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_geofence_patch},
+	{.method = "DELETE",
+	 .path = "/v1/geofences/{id}",
+	 .summary = "Delete a geofence",
+	 .role = "config",
+	 PARAMS(geofence_delete_params),
+	 .statement = &stmt_api_geofence_delete},
+	{.method = "GET",
 	 .path = "/v1/shipments",
 	 .summary = "Shipments, the latest made first",
 	 .role = "viewer",
@@ -1302,6 +1370,14 @@ const struct route routes[] = {
 	 FIELDS(shipment_patch_fields),
 	 .if_match = true,
 	 .statement = &stmt_api_shipment_patch},
+	{.method = "PATCH",
+	 .path = "/v1/shipments/{id}/legs/{leg}",
+	 .summary = "Say when a leg of a shipment began or ended, or correct it",
+	 .role = "operator",
+	 PARAMS(leg_params),
+	 FIELDS(leg_fields),
+	 .if_match = true,
+	 .statement = &stmt_api_leg_patch},
 	{.method = "POST",
 	 .path = "/v1/shipments/{id}:depart",
 	 .summary = "A shipment leaves",

@@ -239,6 +239,7 @@ BEGIN
 	changed := coldchain.states_written(at.seen);
 	FOR part IN 0..(cardinality(changed) - 1) / most LOOP
 		PERFORM coldchain.watch_devices(changed[part * most + 1:(part + 1) * most]);
+		PERFORM coldchain.stages_move(changed[part * most + 1:(part + 1) * most]);
 	END LOOP;
 	UPDATE coldchain.watch_state SET looked_at = now(), seen = this;
 	RETURN CASE WHEN coldchain.watch_due(most) = most THEN 1 ELSE 0 END;

@@ -248,7 +248,7 @@ AS $$
 	SELECT jsonb_build_object('id', s.shipment_id, 'reference', s.reference, 'state', s.state,
 		'lane', (SELECT jsonb_build_object('origin', l.origin, 'destination', l.destination, 'carrier', nullif(l.carrier, ''))
 			 FROM coldchain.lane AS l WHERE l.lane_id = s.lane_id),
-		'ignore_s', s.ignore_s, 'started_at', api.json_at(s.started_at), 'delivered_at', api.json_at(s.delivered_at),
+		'ignore_s', s.ignore_s, 'geofenced', s.geofenced, 'started_at', api.json_at(s.started_at), 'delivered_at', api.json_at(s.delivered_at),
 		'closed_at', api.json_at(s.closed_at), 'cancelled_at', api.json_at(s.cancelled_at),
 		'decision', CASE WHEN s.decision IS NOT NULL THEN jsonb_build_object('decision', s.decision, 'by', s.decided_by,
 			'at', api.json_at(s.decided_at), 'reason', s.decision_reason) END,
@@ -440,8 +440,9 @@ BEGIN
 	PERFORM api.must_see_all('shipments are made');
 	PERFORM api.because(body ->> 'reason');
 	BEGIN
-		INSERT INTO coldchain.shipment (reference, lane_id, ignore_s, note)
-		VALUES (body ->> 'reference', api.put_lane(body -> 'lane'), coalesce((body ->> 'ignore_s')::int, 600), coalesce(body ->> 'note', ''))
+		INSERT INTO coldchain.shipment (reference, lane_id, ignore_s, geofenced, note)
+		VALUES (body ->> 'reference', api.put_lane(body -> 'lane'), coalesce((body ->> 'ignore_s')::int, 600),
+			coalesce((body ->> 'geofenced')::boolean, false), coalesce(body ->> 'note', ''))
 		RETURNING shipment_id INTO made;
 	EXCEPTION WHEN unique_violation THEN
 		RAISE EXCEPTION 'reference: there is a shipment % already', body ->> 'reference' USING ERRCODE = 'CF409';
@@ -476,6 +477,7 @@ BEGIN
 	UPDATE coldchain.shipment AS t SET reference = coalesce(body ->> 'reference', t.reference),
 		lane_id = CASE WHEN body ? 'lane' THEN api.put_lane(body -> 'lane') ELSE t.lane_id END,
 		ignore_s = coalesce((body ->> 'ignore_s')::int, t.ignore_s),
+		geofenced = coalesce((body ->> 'geofenced')::boolean, t.geofenced),
 		note = CASE WHEN body ? 'note' THEN coalesce(body ->> 'note', '') ELSE t.note END,
 		started_at = coalesce(api.check_moment('started_at', (body ->> 'started_at')::timestamptz), t.started_at),
 		delivered_at = coalesce(api.check_moment('delivered_at', (body ->> 'delivered_at')::timestamptz), t.delivered_at)

@@ -160,6 +160,14 @@ class Lab:
         """The serial of a device that watches over a shipment."""
         return self.assignment("depart")["serial"]
 
+    def geofence(self):
+        return {"id": self.call("geofence_create", self.example("geofence_create", place=f"contract-{next(numbers)}"))["id"]}
+
+    def known_place(self):
+        place = f"contract-{next(numbers)}"
+        self.call("geofence_create", self.example("geofence_create", place=place))
+        return place
+
     def new_profile(self):
         return {"name": f"contract-{next(numbers)}"}
 
@@ -281,6 +289,11 @@ READY = {
     "shipment_figures": lambda lab: {"path": lab.assignment("depart")},
     "shipment_epcis": lambda lab: {"path": lab.assignment("depart", "arrive", "decide")},
     "shipment_report": lambda lab: {"path": lab.assignment("depart", "arrive", "decide")},
+    "geofence": lambda lab: {"path": lab.geofence()},
+    "geofence_create": lambda lab: {"body": lab.example("geofence_create", place=f"contract-{next(numbers)}")},
+    "geofence_patch": lambda lab: {"path": lab.geofence()},
+    "geofence_delete": lambda lab: {"path": lab.geofence()},
+    "leg_patch": lambda lab: {"path": {**lab.shipment("depart"), "leg": 1}},
     "assignment": lambda lab: {"path": lab.assignment()},
     "assignment_create": lambda lab: {"path": lab.shipment(), "body": lab.watch_body()},
     "assignment_patch": lambda lab: {"path": lab.assignment()},
@@ -334,6 +347,8 @@ REFUSED = {
     ("shipment_close", 409): lambda lab: {"path": lab.shipment("depart", "arrive")},
     ("shipment_cancel", 409): lambda lab: {"path": lab.shipment("depart", "arrive")},
     ("shipment_decide", 409): lambda lab: {"path": lab.shipment("depart")},
+    ("geofence_create", 409): lambda lab: {"body": lab.example("geofence_create", place=lab.known_place())},
+    ("leg_patch", 409): lambda lab: {"path": {**lab.shipment(), "leg": 1}},
     ("assignment_create", 409): lambda lab: {"path": lab.shipment("depart", "arrive", "decide", "close"), "body": lab.watch_body()},
     ("assignment_patch", 409): lambda lab: {"path": lab.assignment("depart", "arrive", "decide", "close")},
     ("quarantine", 404): lambda lab: {"query": [("serial", "nobody")]},
@@ -552,7 +567,7 @@ def test_method_that_a_path_does_not_know_is_405_and_unknown_path_404(lab, clien
     one = client()
     for path, methods in lab.contract.document["paths"].items():
         known = {m.upper() for m in methods} | ({"HEAD"} if "get" in methods else set())
-        target = path.replace("{serial}", "spare-01").replace("{id}", "1").replace("{name}", "who-refrigerator").replace("{assignment}", "1")
+        target = path.replace("{serial}", "spare-01").replace("{id}", "1").replace("{name}", "who-refrigerator").replace("{assignment}", "1").replace("{leg}", "1")
         for method in {"GET", "PUT", "POST", "PATCH", "DELETE"} - known:
             status, headers, body = one.send(method, target)
             lab.contract.check(None, status, headers, body)

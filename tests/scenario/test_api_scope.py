@@ -42,6 +42,10 @@ class Side:
         self.make_telemetry(stack)
         self.make_logger(stack)
         self.ids = {
+            "calibrations": self.make_calibration(stack),
+            # A place is everybody's.
+            "geofences": stack.value("INSERT INTO coldchain.geofence (place, latitude, longitude, radius_m) VALUES ('depot', 6, 3, 500) "
+                                     "ON CONFLICT (place) DO UPDATE SET radius_m = 500 RETURNING geofence_id"),
             "groups": stack.value("SELECT group_id FROM fleet.device_group WHERE name = %s", [self.group]),
             "quarantine": stack.value("SELECT id FROM telemetry.quarantine WHERE detail = %s", [self.word]),
         }
@@ -56,6 +60,9 @@ class Side:
         made = stack.rest("/v1/webhooks", self.token, "POST", {"description": f"{self.word} hook", "url": f"https://{self.word}.invalid/"})
         assert made.status == 201, made
         self.ids["webhooks"] = made.json["id"]
+        made = stack.rest("/v1/alarm-rules", self.token, "POST", {"kind": "door", "device": self.serial, "reason": self.word})
+        assert made.status == 201, made
+        self.ids["alarm-rules"] = made.json["id"]
         self.ids["alarms"] = stack.value("SELECT coldchain.alarm_raise('door', device_id, NULL, NULL, %s, now(), false, %s) FROM fleet.device WHERE serial = %s",
                                          [self.word, json.dumps({"said": self.word}), self.serial])
         self.ids["deliveries"] = wait_for(lambda: stack.sql("SELECT delivery_id FROM coldchain.delivery WHERE webhook_id = %s", [self.ids["webhooks"]]),
@@ -107,6 +114,12 @@ class Side:
         made = stack.rest(f"/v1/devices/{self.serial}/logger-files?zone=UTC", "ADMIN", "POST", self.logger_file, {"Content-Type": "text/plain"})
         assert made.status == 201, made
 
+    def make_calibration(self, stack):
+        body = Contract(stack.rest("/openapi.json", None).json).by_id["calibration_create"].body_example
+        made = stack.rest(f"/v1/devices/{self.serial}/calibrations", "ADMIN", "POST", {**body, "certificate": f"{self.word}-certificate"})
+        assert made.status == 201, made
+        return made.json["id"]
+
     def make_telemetry(self, stack):
         stack.sql("SELECT telemetry.ensure_partition(now())")
         stack.sql("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, extra) "
@@ -139,6 +152,8 @@ class Side:
             (SELECT string_agg(concat(a.state, a.acknowledged_by), ' ') FROM coldchain.alarm AS a WHERE a.device_id = d.device_id),
             (SELECT string_agg(concat(w.webhook_id, w.name, w.url, w.kinds, w.enabled), ' ') FROM coldchain.webhook AS w WHERE w.name LIKE split_part(d.serial, '-', 1) || '%%'),
             (SELECT s::text FROM coldchain.shipment AS s WHERE s.reference = %s),
+            (SELECT string_agg(r::text, ' ') FROM coldchain.alarm_rule AS r WHERE r.device_id = d.device_id),
+            (SELECT string_agg(c::text, ' ') FROM coldchain.calibration AS c WHERE c.device_id = d.device_id),
             (SELECT a::text FROM coldchain.assignment AS a WHERE a.assignment_id = %s),
             (SELECT count(*) FROM telemetry.replay AS r WHERE r.quarantine_id = %s)
             FROM fleet.device AS d WHERE d.serial LIKE %s || '%%' ORDER BY d.serial""",
@@ -155,7 +170,8 @@ class Nobody:
         self.serial, self.group, self.tag = f"{self.word}-1", f"{self.word}-group", f"{self.word}-tag"
         self.model, self.firmware = f"{self.word}-model", f"{self.word}-fw"
         self.lot, self.reference = f"{self.word}-lot", f"{self.word}-shipment"
-        self.ids = {**dict.fromkeys(("groups", "quarantine", "tokens", "alarms", "webhooks", "deliveries", "shipments", "assignments", "excursions"), 987654321),
+        self.ids = {**dict.fromkeys(("groups", "quarantine", "tokens", "alarms", "alarm-rules", "calibrations", "webhooks", "deliveries", "shipments", "assignments",
+                                     "excursions"), 987654321),
                     **dict.fromkeys(("operations", "commands", "requests"), "00000000-0000-4000-8000-000000000000")}
 
 
@@ -170,12 +186,13 @@ def of(name):
 
 
 PATH = {"serial": of("serial"), "id": ANY_NUMBER, "assignment": lambda side: side.ids["assignments"],
-        "name": lambda side: "who-refrigerator"}  # the catalogue is everybody's
+        "name": lambda side: "who-refrigerator",  # the catalogue is everybody's
+        "leg": lambda side: 1}
 QUERY = {
     "model": of("model"), "firmware": of("firmware"), "tag": of("tag"), "group": of("group"), "q": of("serial"), "serial": of("serial"),
     "device": of("serial"), "actor": lambda side: f"{side.word} token", "id": of("serial"),
     "request": lambda side: side.ids["requests"], "shipment": lambda side: side.ids["shipments"], "lot": of("lot"), "reference": of("reference"),
-    "version": HARMLESS, "decision": HARMLESS,
+    "version": HARMLESS, "decision": HARMLESS, "due_before": HARMLESS, "probe": HARMLESS,
     "limit": HARMLESS, "sort": HARMLESS, "state": HARMLESS, "silent_for": HARMLESS, "battery_below": HARMLESS, "bbox": HARMLESS, "in_excursion": HARMLESS,
     "format": HARMLESS, "reason": HARMLESS, "result": HARMLESS, "from": HARMLESS, "to": HARMLESS, "bucket": HARMLESS,
     "action": HARMLESS, "kind": HARMLESS, "since": HARMLESS, "until": HARMLESS, "type": HARMLESS, "after": HARMLESS,
@@ -199,6 +216,13 @@ BODY |= {
                      "started_at", "delivered_at", "at", "decision", "probe", "profile", "profile_version", "from", "to", "sample_interval_s",
                      "withdrawn"), HARMLESS),
 }
+BODY |= {
+    "device": of("serial"), "group": lambda side: side.ids["groups"],
+    **dict.fromkeys(("kind", "after_s", "below", "quiet_s", "escalate_after_s", "wake_s", "geofenced", "ended_at", "place", "latitude", "longitude", "radius_m",
+                     "probe_serial", "certificate", "laboratory", "accreditation", "method", "calibrated_on", "valid_until", "interval_months", "fitted_on",
+                     "lower_c", "upper_c", "points"), HARMLESS),
+    ("calibration_create", "reference"): HARMLESS,  # what a probe was compared with, not a shipment's
+}
 # Objects that have one field of several.
 ONE_OF = {"target"}
 # A body that is no object of fields.
@@ -211,7 +235,7 @@ TOLD = {
 # Of all things or none: not for a token with a scope.
 WHOLE = {"audit_export", "audit_checkpoints"}
 # Nothing of anybody is in its answer, whoever asks.
-CATALOGUE = {"products", "profiles", "profile", "profile_history"}
+CATALOGUE = {"products", "profiles", "profile", "profile_history", "geofences", "geofence"}
 SAYS_NOTHING = {"healthz", "readyz", "openapi_json", "audit_checkpoints"} | CATALOGUE
 # What no token with a scope can have made.
 NOT_MINE = {"operation", "operation_rows"} | CATALOGUE
@@ -243,8 +267,9 @@ def taken_by(operation):
         yield "rows", "rows", ROWS[operation.id]
     for name in fields_of(operation.body_schema or {}):
         assert name in BODY, f"{operation}: no decision about field {name}"
-        if BODY[name] is not HARMLESS:
-            yield "field", name, BODY[name]
+        how = BODY.get((operation.id, name), BODY[name])
+        if how is not HARMLESS:
+            yield "field", name, how
 
 
 def forms_of(operation):
@@ -260,6 +285,7 @@ class Walk:
         self.stack = stack
         self.contract = Contract(stack.rest("/openapi.json", None).json)
         self.mine, self.theirs, self.nobody = Side(stack, "mine"), Side(stack, "theirs"), Nobody()
+        self.nobody.ids["geofences"] = self.mine.ids["geofences"]
         self.nobody.logger_file = self.theirs.logger_file.replace(self.theirs.word, self.nobody.word)
         wait_for(lambda: self.theirs.word in str(stack.rest("/v1/fleet/summary", "ADMIN").json), 60, "the counts to be of now")
         self.client = Client(self.contract, urlsplit(stack.env["COLDFLEET_API"]).port)
@@ -308,7 +334,8 @@ class Walk:
                 what = "given " + " and ".join(sorted(name for _, name in spoiled)) + " of others"
                 hidden = self.plain(answer, self.theirs)
                 yield from self.betrayed(operation, hidden, what)
-                if hidden != self.plain(none, self.nobody) and (operation.id, next(iter(spoiled))[1]) not in TOLD:
+                # What is everybody's is answered alike, but may hold a number that is the one of something of theirs as well.
+                if hidden != self.plain(none, self.nobody) and operation.id not in CATALOGUE and (operation.id, next(iter(spoiled))[1]) not in TOLD:
                     yield f"{operation}, {what}: {answer[0]} {answer[2][:200]} but of nobody: {none[0]} {none[2][:200]}"
 
     def betrayed(self, operation, answer, what):

@@ -567,6 +567,46 @@ def test_a_rule_of_alarms_for_a_device_is_made_edited_and_deleted(stack, ctl):
     assert said == [("removed", "moved"), ("changed", None), ("created", "cold depot")]
 
 
+def test_a_geofenced_shipment_leaves_and_arrives_where_its_tracker_is(stack, ctl):
+    for place, north in (("Tema", 5.65), ("Accra", 5.60), ("Kumasi", 6.69)):
+        ctl("geofences", "create", place, f"latitude:={north}", "longitude:=-0.2", "radius_m:=500", token="ADMIN")
+    assert re.search(r"^ *\d+ +Kumasi +6\.69 +-0\.2 +500", ctl("geofences", "list").stdout, re.M)
+    legs = json.dumps([{"origin": "Tema", "destination": "Accra"}, {"origin": "Accra", "destination": "Kumasi"}])
+    shipment = json.loads(ctl("shipments", "create", "PO-4712", "--product", "Comirnaty", "--lot", "FX0002", "geofenced:=true", f"legs:={legs}", "--json",
+                              token="OPERATOR").stdout)["id"]
+    began = int(time.time()) - 3600
+
+    def moment(minutes):
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began + 60 * minutes))
+
+    ctl("shipments", "assign", shipment, "spare-03", "comirnaty-us", "--from", moment(-10), token="OPERATOR")
+
+    def at(minutes, north):
+        with Device(stack, "spare-03") as device:
+            device.send([{"n": "lat", "u": "lat", "v": north, "bt": began + 60 * minutes}, {"n": "lon", "u": "lon", "v": -0.2}])
+
+    def legs_are(*wanted):
+        def now():
+            legs = stack.rest(f"/v1/shipments/{shipment}").json["legs"]
+            return [tuple(None if leg[k] is None else round((datetime.fromisoformat(leg[k].replace("Z", "+00:00")).timestamp() - began) / 60)
+                          for k in ("started_at", "ended_at")) for leg in legs] == list(wanted)
+        wait_for(now, 20, f"the legs to be {wanted}")
+
+    at(0, 5.65), at(5, 5.64)
+    legs_are((5, None), (None, None))
+    at(10, 5.60)
+    legs_are((5, 10), (None, None))
+    ctl("shipments", "leg", shipment, 2, "--started", moment(12), "--reason", "seen at the gate", token="OPERATOR")
+    at(20, 6.69)
+    legs_are((5, 10), (12, 20))
+    at(8, 5.65), at(25, 5.65)
+    wait_for(lambda: len(stack.rest(f"/v1/devices/spare-03/readings?from={moment(0)}&to={moment(26)}").json["items"]) == 6, 20, "all positions to be stored")
+    stack.sql("SELECT coldchain.stages_move(array_agg(device_id)) FROM fleet.device WHERE serial = 'spare-03'")
+    legs_are((5, 10), (12, 20))
+    assert re.search(r"^state: +delivered$", ctl("shipments", "show", shipment).stdout, re.M)
+    ctl("shipments", "leg", shipment, 3, "--ended", "now", token="OPERATOR", status=NOT_FOUND)
+
+
 def test_a_shipment_from_its_making_to_its_report(stack, ctl):
     """What the README has people try: with no id but those that the answers say."""
     made = json.loads(ctl("shipments", "create", "PO-4711", "--product", "Comirnaty", "--lot", "FX0001", "--quantity", "100", "--origin", "Lagos",

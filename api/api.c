@@ -93,6 +93,8 @@ static size_t add_statement(const struct statement **list, size_t n, const struc
 /* What the route table needs, and the proof that comes before it. Returns their number. */
 static size_t collect_statements(struct api *a)
 {
+	size_t route_count;
+	const struct route *routes = routes_all(&route_count);
 	size_t n = 0;
 	size_t most = STATEMENTS_FIXED + route_count;
 	for (size_t i = 0; i < route_count; i++)
@@ -289,6 +291,8 @@ void api_handle(struct http_request *r, void *arg)
 	struct api *a = arg;
 	struct route_match m;
 	struct err e = {0};
+	size_t route_count;
+	const struct route *routes = routes_all(&route_count);
 	cors_mark(a->cors_origins, r);
 	bool ok = route_find(routes, route_count, http_method(r), http_target(r), &m, &e);
 	if (ok && m.route->act != NULL && evbuffer_get_length(http_body(r)) > 0)

@@ -14,7 +14,9 @@ static char *contract;
 
 bool contract_make(struct err *e)
 {
-	json_t *document = openapi_document(routes, route_count, answers_files, answers_file_count, e);
+	size_t count;
+	const struct route *routes = routes_all(&count);
+	json_t *document = openapi_document(routes, count, answers_files, answers_file_count, e);
 	if (document == NULL)
 		return false;
 	contract = json_dumps(document, JSON_COMPACT);

@@ -171,6 +171,9 @@ static char *content(const char *path)
 /* The route of the API that a command asks; none fails the test. */
 static const struct route *route_of(const struct command *c)
 {
+	size_t route_count;
+	const struct route *routes = routes_all(&route_count);
+
 	for (size_t i = 0; i < route_count; i++)
 		if (strcmp(routes[i].method, c->method) == 0 && strcmp(routes[i].path, c->path) == 0)
 			return &routes[i];

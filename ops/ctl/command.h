@@ -77,8 +77,8 @@ struct invocation {
 	bool json, no_color, help, version;
 };
 
-extern const struct command commands[];
-extern const size_t command_count;
+/* The rows of all subjects, put together at the first call: it is for one thread. They stay. */
+const struct command *commands_all(size_t *count);
 extern const struct option common_options[];
 extern const size_t common_option_count;
 

@@ -28,6 +28,8 @@ void command_help(const struct command *command, FILE *to)
 
 void command_list(FILE *to)
 {
+	size_t command_count;
+	const struct command *commands = commands_all(&command_count);
 	fprintf(to, "usage: coldfleetctl COMMAND [ARGUMENT...] [OPTION...]\n\nCommands:\n");
 	for (size_t i = 0; i < command_count; i++) {
 		char left[80];
@@ -82,6 +84,8 @@ static void plain_words(int argc, char **argv, char *to, size_t size)
 
 static void put_words(const char *before, const char *begun, FILE *to)
 {
+	size_t command_count;
+	const struct command *commands = commands_all(&command_count);
 	size_t len = strlen(before);
 	const char *last = "";
 
@@ -98,6 +102,8 @@ static void put_words(const char *before, const char *begun, FILE *to)
 
 void command_complete(int argc, char **argv, FILE *to)
 {
+	size_t command_count;
+	const struct command *commands = commands_all(&command_count);
 	const char *begun = argc > 0 ? argv[argc - 1] : "";
 	const struct command *c = NULL;
 	char before[256];

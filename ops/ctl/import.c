@@ -158,6 +158,8 @@ static bool page_failures(struct ctl *ctl, void *arg, const struct reply *r, jso
 /* The rows that were refused: what `operations rows ID --result failed --all` asks. */
 static bool show_failures(struct ctl *ctl, const char *id, const char *file, struct err *e)
 {
+	size_t command_count;
+	const struct command *commands = commands_all(&command_count);
 	char *args[] = {(char[CLIENT_ID_MAX]){""}};
 	struct invocation rows = {.args = args, .arg_count = 1};
 	char *name = text_clean(file);

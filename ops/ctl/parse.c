@@ -166,6 +166,8 @@ static size_t matches(const char *name, char *const *args, size_t count)
  * stands apart from its option is taken along, and only the common options can come before the command. */
 static const struct command *find_command(int argc, char **argv)
 {
+	size_t command_count;
+	const struct command *commands = commands_all(&command_count);
 	char *plain[2];
 	size_t count = 0;
 

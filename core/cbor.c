@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/half.h"
 #include "core/utf8.h"
 
 enum major { MAJOR_UINT, MAJOR_NEGATIVE, MAJOR_BYTES, MAJOR_TEXT, MAJOR_ARRAY, MAJOR_MAP, MAJOR_TAG, MAJOR_SIMPLE };
@@ -116,15 +117,6 @@ bool cbor_written(const struct cbor_writer *w, struct err *e)
 }
 
 /* ---- floats (IEEE 754: 16, 32, 64 bits) ---- */
-
-static double half_value(uint16_t half)
-{
-	int exponent = half >> 10 & 0x1f, mantissa = half & 0x3ff;
-	double value = exponent == 0    ? ldexp(mantissa, -24)
-		       : exponent == 31 ? (mantissa == 0 ? (double)INFINITY : (double)NAN)
-					: ldexp(mantissa + 1024, exponent - 25);
-	return half & 0x8000 ? -value : value;
-}
 
 /* False when the value has no exact form in 16 bits. */
 static bool half_of(double value, uint16_t *half)

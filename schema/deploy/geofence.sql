@@ -84,7 +84,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	SELECT * INTO c FROM coldchain.crossed(id, CASE WHEN g.started_at IS NULL THEN g.origin ELSE g.destination END,
-		coalesce(g.started_at, g.before, '-infinity'), g.started_at IS NULL);
+		coalesce(greatest(g.started_at, g.before, s.started_at), '-infinity'), g.started_at IS NULL);
 	IF c.at IS NULL THEN
 		RETURN false;
 	END IF;

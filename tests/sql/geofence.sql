@@ -2,7 +2,7 @@
 -- Stages of a shipment that begin and end where its trackers have been, in whatever order their positions come.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(18);
+SELECT plan(20);
 
 SELECT fleet.register_device('geofence-1', 'geofence', 'x', '') AS a \gset
 SELECT date_trunc('hour', now()) - interval '2 days' AS began \gset
@@ -87,6 +87,19 @@ SELECT is(pg_temp.legs(:two), '1 710 geofence 720 geofence, 2 726 person', 'test
 SELECT pg_temp.at(780, 6.7);
 SELECT is(pg_temp.legs(:two), '1 710 geofence 720 geofence, 2 726 person 780 geofence', 'test_and_the_geofence_goes_on_from_there');
 SELECT is(pg_temp.stands(:two), 'delivered 710 780', 'test_the_end_of_the_last_leg_delivers_it');
+
+-- Whatever people correct, it must not fail: the job that looks would fail again and again, and with it all conditions
+
+SELECT pg_temp.made('three', '[{"origin": "Lagos", "destination": "Ikorodu"}]') AS three \gset
+SELECT api.assignment_change(:two, assignment_id, jsonb_build_object('to', :'began'::timestamptz + interval '800 minutes', 'reason', 'x'), '*')
+FROM coldchain.assignment WHERE shipment_id = :two;
+SELECT pg_temp.watch(:three, 'geofence-1', :'began'::timestamptz + interval '800 minutes', NULL);
+SELECT pg_temp.at(810, 6.5), pg_temp.at(820, 6.55);
+SELECT is(pg_temp.stands(:three), 'shipping 820', 'test_a_third_leaves');
+SELECT api.shipment_change(:three, jsonb_build_object('started_at', :'began'::timestamptz + interval '900 minutes', 'reason', 'x'), '*');
+SELECT pg_temp.at(850, 6.7);
+SELECT pg_temp.at(910, 6.7);
+SELECT is(pg_temp.stands(:three), 'delivered 900 910', 'test_it_arrives_after_the_start_that_a_person_said');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -2,6 +2,7 @@
  *
  * coldfleet-notify: finds alarms that time alone makes due, and tells of alarms: webhooks and MQTT. A service, jobs in
  * the database, and two ways out that share one connection to it. */
+#include <stdio.h>
 #include <string.h>
 
 #include <curl/curl.h>
@@ -20,8 +21,8 @@
 
 static const char object[] = "coldfleet-notify";
 
-static const struct statement *const statements[] = {&stmt_notify_deal, &stmt_notify_take, &stmt_notify_done,
-						     &stmt_notify_publish, &stmt_notify_published};
+static const struct statement *const statements[] = {&stmt_notify_deal,    &stmt_notify_take,      &stmt_notify_done,
+						     &stmt_notify_publish, &stmt_notify_published, &stmt_notify_guard};
 
 static const char *const set_parts[JOBS_SETS] = {
 	[JOBS_EXCURSIONS] = "the database, for excursions",
@@ -62,12 +63,36 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	look(n);
 }
 
+static void on_guard(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
+{
+	(void)db, (void)sqlstate, (void)arg;
+	if (!ok && e->code != ERR_DB_LOST)
+		log_error(object, "where webhooks may be is not known to REST: %s", e->detail);
+}
+
+/* REST refuses a webhook at an address that would be refused here: told by whom it is decided, the two cannot differ.
+ */
+static void tell_guard(struct notify *n)
+{
+	char refused[CONFIG_TEXT_MAX] = "";
+	size_t count, used = 0;
+	const char *const *list = networks_refused(&count);
+	for (size_t i = 0; i < count && used < sizeof(refused); i++)
+		used += (size_t)snprintf(refused + used, sizeof(refused) - used, "%s%s", i > 0 ? "," : "", list[i]);
+	const char *const values[] = {refused, n->config.allow};
+	const struct db_params params = {.count = 2, .values = values};
+	if (db_query(n->db, &stmt_notify_guard, &params, NULL, NULL))
+		db_commit(n->db, on_guard, n);
+}
+
 static void on_db(struct db *db, enum db_event event, const char *text, void *arg)
 {
 	struct notify *n = arg;
 	(void)db, (void)text;
 	if (event != DB_NOTIFY)
 		service_part_up(n->service, n->part_database, event == DB_UP);
+	if (event == DB_UP)
+		tell_guard(n);
 	if (event != DB_LOST)
 		look(n);
 }

@@ -16,8 +16,14 @@ static const char *const refused[] = {
 	"192.0.0.0/24",   "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",  "198.51.100.0/24",
 	"203.0.113.0/24", "224.0.0.0/4",  "240.0.0.0/4",    "2001::/23", /* Teredo and others that lead elsewhere */
 	"2001:db8::/32",  "2002::/16",                                   /* 6to4: an IPv4 address of anybody's choice */
-	"3fff::/20",
+	"3fff::/20",      "::/3",         "4000::/2",       "8000::/1",
 };
+
+const char *const *networks_refused(size_t *count)
+{
+	*count = sizeof(refused) / sizeof(refused[0]);
+	return refused;
+}
 
 static bool parse_one(const char *text, struct network *out)
 {
@@ -78,11 +84,10 @@ static bool within(const uint8_t address[16], const struct network *n)
 static bool is_public(const uint8_t address[16])
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	if (memcmp(address, mapped, sizeof(mapped)) != 0 && (address[0] & 0xe0) != 0x20)
-		return false;
+	bool is_v4 = memcmp(address, mapped, sizeof(mapped)) == 0;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
 		struct network n;
-		if (!parse_one(refused[i], &n) || within(address, &n))
+		if ((strchr(refused[i], ':') == NULL) == is_v4 && (!parse_one(refused[i], &n) || within(address, &n)))
 			return false;
 	}
 	return true;

@@ -28,6 +28,9 @@ struct networks {
 /* "10.1.0.0/16, fd00::/8, 192.0.2.7"; empty: none. */
 bool networks_parse(const char *text, struct networks *out, struct err *e);
 
+/* What is not of the public Internet, as networks_parse() reads it; static. */
+const char *const *networks_refused(size_t *count);
+
 /* False for everything that is not IPv4 or IPv6. */
 bool networks_allow(const struct sockaddr *sa, const struct networks *allowed);
 

@@ -127,6 +127,18 @@ LANGUAGE sql IMMUTABLE
 RETURN 'url: expected https:// and a host, without user and fragment; kinds: at least one, and none of format cce; credentials: printable ASCII';
 COMMENT ON FUNCTION api.webhook_wrong() IS 'What a webhook is expected to be, for whoever asked for another.';
 
+CREATE FUNCTION api.webhook_check(url text) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF coldchain.webhook_barred(url) IS NOT NULL THEN
+		RAISE EXCEPTION 'url: %', coldchain.webhook_barred(url) USING ERRCODE = 'CF422';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION api.webhook_check(text) IS 'Refuses with CF422 a URL whose host is an address at which no webhook may be. NULL is none.';
+
 CREATE FUNCTION api.webhook_create(body jsonb) RETURNS api.answer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -134,7 +146,7 @@ AS $$
 DECLARE
 	made record;
 BEGIN
-	PERFORM api.because(body ->> 'reason');
+	PERFORM api.because(body ->> 'reason'), api.webhook_check(body ->> 'url');
 	SELECT * INTO made FROM coldchain.webhook_make(body ->> 'description', body ->> 'url',
 		CASE WHEN jsonb_typeof(body -> 'kinds') = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(body -> 'kinds')) END,
 		CASE WHEN NOT fleet.scope_all() THEN fleet.scope_groups() END, coalesce(body ->> 'format', 'cloudevents'), body ->> 'credentials');
@@ -166,7 +178,7 @@ AS $$
 DECLARE
 	its_kinds CONSTANT text[] := CASE WHEN jsonb_typeof(body -> 'kinds') = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(body -> 'kinds')) END;
 BEGIN
-	PERFORM api.check_match(if_match, api.webhook_find(id)), api.because(body ->> 'reason');
+	PERFORM api.check_match(if_match, api.webhook_find(id)), api.because(body ->> 'reason'), api.webhook_check(body ->> 'url');
 	IF NOT its_kinds <@ (SELECT array_agg(k.kind::text) FROM coldchain.alarm_kind AS k) THEN
 		RAISE EXCEPTION 'kinds: expected some of %', (SELECT string_agg(k.kind, ', ' ORDER BY k.kind) FROM coldchain.alarm_kind AS k)
 			USING ERRCODE = 'CF422';
@@ -252,7 +264,7 @@ COMMENT ON FUNCTION api.delivery_replay(bigint) IS
 	'POST /v1/deliveries/{id}:replay: sends it once more, for another day. One that waits: CF409; unknown: CF404.';
 
 REVOKE ALL ON FUNCTION api.alarms(int, text, text, text, text, int), api.alarm_acknowledge(bigint, jsonb), api.json_webhook(int),
-	api.webhook_find(int), api.webhook_wrong(), api.webhooks(int, text), api.webhook_get(int), api.webhook_create(jsonb), api.without_webhook_secret(text),
+	api.webhook_find(int), api.webhook_wrong(), api.webhook_check(text), api.webhooks(int, text), api.webhook_get(int), api.webhook_create(jsonb), api.without_webhook_secret(text),
 	api.webhook_patch(int, jsonb, text), api.webhook_delete(int, text), api.deliveries(int, int, text, text), api.delivery_replay(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION api.alarms(int, text, text, text, text, int), api.alarm_acknowledge(bigint, jsonb), api.webhooks(int, text),
 	api.webhook_get(int), api.webhook_create(jsonb), api.without_webhook_secret(text), api.webhook_patch(int, jsonb, text),

@@ -43,6 +43,57 @@ COMMENT ON COLUMN coldchain.webhook.failures IS 'How often in a row it has faile
 COMMENT ON COLUMN coldchain.webhook.sending_until IS 'Of cce: a transfer is under way, at most until then.';
 COMMENT ON COLUMN coldchain.webhook.revision IS 'The transaction that last edited it; its ETag.';
 
+CREATE TABLE coldchain.webhook_guard (
+	one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+	refused inet[] NOT NULL,
+	allowed inet[] NOT NULL
+);
+COMMENT ON TABLE coldchain.webhook_guard IS
+	'Where webhooks may be, one row, as the coldfleet-notify that was started last has it (notify.allow); no row: none was started yet.';
+COMMENT ON COLUMN coldchain.webhook_guard.one_row IS 'Always true: there is one row.';
+COMMENT ON COLUMN coldchain.webhook_guard.refused IS 'Networks that are not of the public Internet.';
+COMMENT ON COLUMN coldchain.webhook_guard.allowed IS 'Networks that are allowed besides it.';
+
+CREATE FUNCTION coldchain.webhook_guard_set(refused text, allowed text) RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO coldchain.webhook_guard AS g (refused, allowed)
+	SELECT array_remove(regexp_split_to_array(webhook_guard_set.refused, '[, \t]+'), '')::inet[],
+		array_remove(regexp_split_to_array(webhook_guard_set.allowed, '[, \t]+'), '')::inet[]
+	ON CONFLICT (one_row) DO UPDATE SET refused = excluded.refused, allowed = excluded.allowed
+	WHERE (g.refused, g.allowed) IS DISTINCT FROM (excluded.refused, excluded.allowed)
+$$;
+COMMENT ON FUNCTION coldchain.webhook_guard_set(text, text) IS 'Says where webhooks may be: networks with commas or blanks between.';
+
+CREATE FUNCTION coldchain.webhook_barred(url text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	host CONSTANT text := lower(substring(url FROM '^https?://(\[[^]]*\]|[^/:?#]+)'));
+	address inet;
+BEGIN
+	IF host ~ '^\[' THEN
+		address := btrim(host, '[]')::inet;
+	ELSIF host ~ '^(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}$' THEN
+		address := host::inet;
+	ELSIF host ~ '(^|\.)([0-9]+|0x[0-9a-f]*)\.?$' THEN -- an address too, of another spelling (WHATWG URL, "ends in a number")
+		RETURN format('%s: expected an address as four decimal numbers', host);
+	END IF;
+	IF address <<= '::ffff:0:0/96' THEN
+		address := '0.0.0.0'::inet + (address - '::ffff:0:0'::inet);
+	END IF;
+	RETURN (SELECT format('%s is no address of the public Internet, and notify.allow does not name it', host) FROM coldchain.webhook_guard AS g
+		WHERE address <<= ANY (g.refused) AND NOT address <<= ANY (g.allowed));
+EXCEPTION WHEN invalid_text_representation THEN
+	RETURN format('%s: expected a name or an address', host);
+END
+$$;
+COMMENT ON FUNCTION coldchain.webhook_barred(text) IS
+	'Why a webhook may not be at this URL, when its host is an address; NULL: it may, or its host is a name, whose addresses are looked at when '
+	'something is sent.';
+
 CREATE TABLE coldchain.delivery (
 	delivery_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	webhook_id int NOT NULL REFERENCES coldchain.webhook ON DELETE CASCADE,
@@ -454,13 +505,15 @@ CREATE POLICY scope ON coldchain.webhook TO coldfleet_api_definer
 	USING ((SELECT fleet.scope_all()) OR groups <@ (SELECT fleet.scope_groups())::int[]);
 CREATE POLICY everything ON coldchain.webhook TO coldfleet_analyst USING (true);
 
-REVOKE ALL ON FUNCTION coldchain.push_keeps(), coldchain.stored_since(xid, xid8), coldchain.push_look(), coldchain.transfers_deal(int),
+REVOKE ALL ON FUNCTION coldchain.webhook_guard_set(text, text), coldchain.webhook_barred(text), coldchain.push_keeps(), coldchain.stored_since(xid, xid8), coldchain.push_look(), coldchain.transfers_deal(int),
 	coldchain.answer_ends(text, int), coldchain.notices_deal(int), coldchain.cloud_event(coldchain.notice, text),
 	coldchain.deliveries_take(int, int, double precision, text),
 	coldchain.deliveries_done(bigint[], int[], text[], double precision[], boolean[]), coldchain.notices_publish(int, double precision, text),
 	coldchain.notices_published(bigint[]), coldchain.notices_forget(int, int), coldchain.webhook_secret(),
 	coldchain.webhook_make(text, text, text[], int[], text, text), coldchain.webhook_rotate(int), coldchain.delivery_replay(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION coldchain.transfers_deal(int), coldchain.notices_deal(int), coldchain.deliveries_take(int, int, double precision, text),
+GRANT SELECT ON coldchain.webhook_guard TO coldfleet_api_definer;
+GRANT EXECUTE ON FUNCTION coldchain.webhook_barred(text) TO coldfleet_api_definer;
+GRANT EXECUTE ON FUNCTION coldchain.webhook_guard_set(text, text), coldchain.transfers_deal(int), coldchain.notices_deal(int), coldchain.deliveries_take(int, int, double precision, text),
 	coldchain.deliveries_done(bigint[], int[], text[], double precision[], boolean[]), coldchain.notices_publish(int, double precision, text),
 	coldchain.notices_published(bigint[]), coldchain.notices_forget(int, int) TO coldfleet_notify;
 GRANT EXECUTE ON FUNCTION coldchain.webhook_make(text, text, text[], int[], text, text), coldchain.webhook_rotate(int), coldchain.delivery_replay(bigint)

@@ -8,6 +8,7 @@ DROP FUNCTION api.webhook_delete(int, text);
 DROP FUNCTION api.webhook_patch(int, jsonb, text);
 DROP FUNCTION api.without_webhook_secret(text);
 DROP FUNCTION api.webhook_create(jsonb);
+DROP FUNCTION api.webhook_check(text);
 DROP FUNCTION api.webhook_wrong();
 DROP FUNCTION api.webhook_get(int);
 DROP FUNCTION api.webhooks(int, text);

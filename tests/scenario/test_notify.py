@@ -180,8 +180,24 @@ def test_after_a_day_it_is_given_up(notified, receiver, hook):
     assert dead[2] == 500 and dead[1] >= 2
 
 
-@pytest.mark.parametrize("host", ["127.0.0.2", "2130706434", "[::ffff:127.0.0.2]", "0", "[::1]", "169.254.169.254", "10.0.0.1"])
-def test_a_webhook_at_a_private_address_is_refused_unless_it_is_allowed(notified, receiver, hook, host):
+PRIVATE = pytest.mark.parametrize("host", ["127.0.0.2", "2130706434", "[::ffff:127.0.0.2]", "0", "[::1]", "169.254.169.254", "10.0.0.1"])
+
+
+@PRIVATE
+def test_a_webhook_at_a_private_address_is_not_made_unless_it_is_allowed(notified, host):
+    wait_for(lambda: notified.value("SELECT allowed = '{127.0.0.1}' FROM coldchain.webhook_guard"), 20, "coldfleet-notify to say what it allows")
+    refused = notified.rest("/v1/webhooks", "ADMIN", "POST", {"description": "x", "url": f"https://{host}:8443/hook"})
+    assert refused.status == 422 and refused.json["detail"].startswith(f"url: {host}"), refused
+    made = notified.rest("/v1/webhooks", "ADMIN", "POST", {"description": "x", "url": "https://127.0.0.1:8443/hook"})
+    assert made.status == 201, "notify.allow names it"
+    path = f"/v1/webhooks/{made.json['id']}"
+    assert notified.rest(path, "ADMIN", "PATCH", {"url": f"https://{host}/"}, {"If-Match": "*"}).status == 422
+    assert notified.rest(path, "ADMIN", "PATCH", {"url": "https://93.184.216.34/"}, {"If-Match": "*"}).status == 200
+    assert notified.rest(path, "ADMIN", "DELETE").status == 204
+
+
+@PRIVATE
+def test_a_webhook_at_a_private_address_is_told_nothing_unless_it_is_allowed(notified, receiver, hook, host):
     forbidden = Receiver("127.0.0.2")
     number, _ = hook(f"http://{host}:{forbidden.server.server_port}/hook")
     raised = alarm(notified)
@@ -353,7 +369,7 @@ def test_nobody_sees_the_credentials_of_a_webhook_nor_has_them_sent_elsewhere(no
         return notified.rest(path, "ADMIN", "PATCH", {**what, "reason": "test"}, {"If-Match": notified.rest(path, "ADMIN").headers["etag"]})
 
     assert edit(description="region").json["has_credentials"] is True
-    assert edit(url="https://192.0.2.1/elsewhere").json["has_credentials"] is False
+    assert edit(url="https://elsewhere.invalid/").json["has_credentials"] is False
     assert edit(credentials="Bearer hunter2").json["has_credentials"] is True
     assert edit(credentials=None).json["has_credentials"] is False
     assert edit(credentials="Bearer hunter2\r\nX-Evil: 1").status == 422
@@ -428,7 +444,8 @@ def test_an_alarm_that_is_found_after_its_readings_were_pushed_is_pushed(notifie
 
 def test_transfers_too_are_pushed_to_no_private_address(notified, push):
     forbidden = Receiver("127.0.0.2")
-    hook = push("spare-04", url=forbidden.url)
+    hook = push("spare-04")
+    notified.sql("UPDATE coldchain.webhook SET url = %s WHERE webhook_id = %s", [forbidden.url, hook["id"]])
     measured(notified, "spare-04", then(), [5])
     dead = wait_for(lambda: transfers(notified, hook["id"], state="dead"), 20, "it to be given up")[0]
     assert dead["last_error"] == "its address is not allowed" and not forbidden.got

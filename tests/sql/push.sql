@@ -2,7 +2,7 @@
 -- Transfers pushed to others: which answers end one, and how long it is tried.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(17);
+SELECT plan(31);
 
 SELECT fleet.register_device('push-1', 'push', 'one', '');
 SELECT webhook_id AS hook FROM coldchain.webhook_make('district', 'https://district.example/', NULL, NULL, 'cce', 'Bearer key') \gset
@@ -47,6 +47,17 @@ SELECT ok(coldchain.stored_since(pg_current_xact_id()::xid, pg_current_xact_id()
 	'test_what_this_transaction_writes_is_news_since_it');
 SELECT ok(NOT coldchain.stored_since('2', pg_current_xact_id()) AND NOT coldchain.stored_since((pg_current_xact_id()::text::bigint - 1)::text::xid, pg_current_xact_id()),
 	'test_what_one_before_wrote_is_not');
+
+-- Where webhooks may be
+
+DELETE FROM coldchain.webhook_guard;
+SELECT is(coldchain.webhook_barred('https://10.0.0.1/'), NULL, 'test_before_it_is_said_where_nothing_is_barred');
+SELECT coldchain.webhook_guard_set('10.0.0.0/8,127.0.0.0/8,::/3,4000::/2,8000::/1', '10.1.0.0/16, fd00::/8');
+SELECT is(coldchain.webhook_barred(url) IS NOT NULL, barred, 'test_' || url || CASE WHEN barred THEN '_is_barred' ELSE '_is_not' END) FROM (VALUES
+	('https://10.0.0.1/', true), ('https://10.1.2.3:8443/x', false), ('https://[::1]/', true), ('https://[fd00::7]/', false),
+	('https://[::ffff:127.0.0.1]/', true), ('https://[::ffff:10.1.0.1]/', false), ('https://2130706433/', true), ('https://0x7f.1/', true),
+	('https://127.1/', true), ('https://127.0.0.1./', true), ('https://256.1.1.1/', true), ('https://10.0.0.1.example/', false),
+	('https://93.184.216.34/', false)) AS u (url, barred);
 
 SELECT * FROM finish();
 ROLLBACK;

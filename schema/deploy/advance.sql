@@ -179,8 +179,10 @@ CREATE FUNCTION telemetry.position_wins(new_ts timestamptz, new_lat double preci
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-	SELECT old_ts IS NULL OR new_ts > old_ts OR (new_ts = old_ts AND
-		record_gt(ROW(new_lat, new_lon, new_alt, new_acc), ROW(old_lat, old_lon, old_alt, old_acc)))
+	-- CASE, for OR and AND would compare the records of all that bring no position: with a NULL beside them they decide.
+	SELECT CASE WHEN new_ts = old_ts
+		THEN record_gt(ROW(new_lat, new_lon, new_alt, new_acc), ROW(old_lat, old_lon, old_alt, old_acc))
+		ELSE old_ts IS NULL OR new_ts > old_ts END
 $$;
 COMMENT ON FUNCTION telemetry.position_wins(timestamptz, double precision, double precision, real, real, timestamptz,
 					    double precision, double precision, real, real) IS

@@ -217,6 +217,13 @@ static const struct bad bad_cbor[] = {
 	{"81a2007bffffffffffffffff6102", SENML_SYNTAX, "record 1 goes on"},
 	{"81a20061610201f6", SENML_SYNTAX, "1 bytes after the end of the pack"},
 	{"81a2006161021c", SENML_SYNTAX, "not valid CBOR: record 1, byte 7 is 0x1c"},
+	{"81a2006161021f", SENML_SYNTAX, "not valid CBOR: record 1, byte 7 is 0x1f"},
+	{"81a200616102df", SENML_SYNTAX, "not valid CBOR: record 1, byte 7 is 0xdf"},
+	{"81a200616102e0", SENML_SYNTAX, "not valid CBOR: record 1, byte 7 is 0xe0"},
+	{"81a200616102f8", SENML_SYNTAX, "not valid CBOR: record 1, byte 7 is 0xf8"},
+	{"81a200616102fe", SENML_SYNTAX, "not valid CBOR: record 1, byte 7 is 0xfe"},
+	{"81a200616102f7", SENML_INVALID, "record 1: field 'v': expected a number, got null"},
+	{"81a30061610201616dcc01", SENML_OK, ""}, /* a tag that nobody has given a meaning */
 	{"81a2006161020182", SENML_SYNTAX, "1 bytes after the end"},
 	{"8101", SENML_INVALID, "record 1: expected a map, got a number"},
 	{"81a20061610261", SENML_SYNTAX, "record 1 goes on"},

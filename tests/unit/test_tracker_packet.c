@@ -176,7 +176,7 @@ static void test_what_a_tracker_sends_is_written_as_the_standard_says(void **sta
 
 static void test_publish_has_properties_and_the_number_that_is_set(void **state)
 {
-	struct packet_head h;
+	struct packet_head h = {0};
 	static const uint8_t plain[] = "\x32\x15\x00\x02"
 				       "cf\x01\x02\x04\x03\x00\x01j";
 	static const uint8_t asking[] = "\x32\xd6\x01\x00\x02"
@@ -195,7 +195,7 @@ static void test_publish_has_properties_and_the_number_that_is_set(void **state)
 
 static void test_properties_beyond_127_bytes_have_a_length_of_two(void **state)
 {
-	struct packet_head h;
+	struct packet_head h = {0};
 	char topic[PACKET_TEXT_MAX + 1];
 
 	(void)state;

@@ -103,7 +103,7 @@ static bool has_all(void *arg)
 static void publish(struct peer *p, uint16_t id, size_t len)
 {
 	static uint8_t payload[WIRE_PAYLOAD_MAX];
-	struct packet_head head;
+	struct packet_head head = {0};
 
 	packet_head(&head, "wire/test", "text/plain", NULL, len);
 	packet_head_number(&head, id);

@@ -211,13 +211,13 @@ def measure_null(stack, encoding, samples, messages):
     if sink.stdout.readline() != "subscribed\n":
         raise Failure("the subscriber that only acknowledges cannot subscribe")
     with stack.generator(encoding, samples, "--messages", messages) as generator:
-        before = stack.cpu([sink])
+        before = stack.cpu()
         go(generator)
         got = json.loads(sink.stdout.readline())
-        after = stack.cpu()
+        after = {**stack.cpu(), "ingest": got["cpu_seconds"]}
         sent = summary(generator)
     end(sink)
-    return {"per_s": messages / (got["last"] - sent["began"]), "cpu_us": per_message(before, {**after, "ingest": before["ingest"]}, sent, messages)}
+    return {"per_s": messages / (got["last"] - sent["began"]), "cpu_us": per_message(before, after, sent, messages)}
 
 
 def measure(stack, source, count, encoding, samples, messages, *words):

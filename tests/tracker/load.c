@@ -108,11 +108,6 @@ static int64_t clock_us(clockid_t id)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static double cpu_seconds(void)
-{
-	return (double)clock_us(CLOCK_PROCESS_CPUTIME_ID) / 1e6;
-}
-
 static bool may_send(const struct load *l)
 {
 	return l->sending && (l->messages == 0 || l->sent < l->messages) && (l->rate == 0 || l->tokens >= 1);
@@ -327,7 +322,7 @@ static void progress(void *arg)
 static void report(const struct load *l)
 {
 	double seconds = l->ended - l->began, rate = (double)l->acked / seconds;
-	double cpu = cpu_seconds() - l->cpu_began;
+	double cpu = loop_cpu_seconds() - l->cpu_began;
 	size_t bytes;
 
 	template_bytes(l->cold, &bytes);
@@ -398,7 +393,7 @@ static bool run_load(struct load *l, struct err *e)
 			       l->link.host, l->link.port, l->lost.detail[0] != '\0' ? ": " : "", l->lost.detail);
 	if (l->gate && !pass_gate(e))
 		return false;
-	l->cpu_began = cpu_seconds();
+	l->cpu_began = loop_cpu_seconds();
 	l->began_at = clock_us(CLOCK_REALTIME);
 	l->began = l->last_tick = loop_seconds();
 	l->sending = true;

@@ -103,10 +103,20 @@ void loop_done(struct loop *l)
 	event_base_loopbreak(l->base);
 }
 
-double loop_seconds(void)
+static double seconds_of(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+double loop_seconds(void)
+{
+	return seconds_of(CLOCK_MONOTONIC);
+}
+
+double loop_cpu_seconds(void)
+{
+	return seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 }

@@ -20,6 +20,8 @@ struct event_base *loop_base(const struct loop *l);
 enum loop_end loop_run(struct loop *l, double seconds);
 void loop_done(struct loop *l);
 
-double loop_seconds(void); /* of the monotonic clock */
+double loop_seconds(void);
+/* Processor time that this process has used. */
+double loop_cpu_seconds(void); /* of the monotonic clock */
 
 #endif

@@ -102,7 +102,8 @@ bool command_sink(int argc, char **argv, struct err *e)
 	if (ok) {
 		mqtt_start(s.mqtt);
 		loop_run(s.loop, 0);
-		printf("{\"messages\":%" PRId64 ",\"last\":%.6f}\n", s.got, (double)s.last_at / 1e6);
+		printf("{\"messages\":%" PRId64 ",\"last\":%.6f,\"cpu_seconds\":%.3f}\n", s.got,
+		       (double)s.last_at / 1e6, loop_cpu_seconds());
 		ok = s.lost == NULL || err_set(e, ERR_BROKER_LOST, "%s after %" PRId64 " messages", s.lost, s.got);
 	}
 	mqtt_free(&s.mqtt);

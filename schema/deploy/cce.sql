@@ -129,14 +129,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION coldchain.cce_as_it_came(int, text, timestamptz, timestamptz, int) IS 'Reports of equipment as they came; NULL: none.';
 
-CREATE FUNCTION coldchain.cce_transfer(device int, from_ts timestamptz, to_ts timestamptz, most int, id uuid) RETURNS text
+CREATE FUNCTION coldchain.cce_transfer(devices int[], from_ts timestamptz[], to_ts timestamptz[], most int, id uuid) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	its_kind CONSTANT text := (SELECT r.kind FROM coldchain.cce_report AS r WHERE r.device_id = device ORDER BY r.report_id DESC LIMIT 1);
-	reports CONSTANT jsonb := CASE WHEN its_kind IS NULL THEN coldchain.cce_of_tracker(device, from_ts, to_ts, most)
-		ELSE coldchain.cce_as_it_came(device, its_kind, from_ts, to_ts, most) END;
+	its_kind CONSTANT text := (SELECT r.kind FROM coldchain.cce_report AS r WHERE r.device_id = devices[1] ORDER BY r.report_id DESC LIMIT 1);
+	reports CONSTANT jsonb := (SELECT jsonb_agg(r.report ORDER BY d.n, r.n) FROM unnest(devices, from_ts, to_ts) WITH ORDINALITY AS d (device, since, until, n),
+		jsonb_array_elements(CASE WHEN its_kind IS NULL THEN coldchain.cce_of_tracker(d.device, d.since, d.until, most)
+			ELSE coldchain.cce_as_it_came(d.device, its_kind, d.since, d.until, most) END) WITH ORDINALITY AS r (report, n));
 BEGIN
 	RETURN (SELECT jsonb_build_object('meta', jsonb_build_object('schemaVersion', '0.8.1', 'transferType', coalesce(its_kind, 'rtm'), 'transferId', id,
 		'transferSrc', 'urn:coldfleet', 'transferredAt', coldchain.json_time(now()), 'lastRecordAt', (
@@ -145,16 +146,16 @@ BEGIN
 	WHERE reports IS NOT NULL);
 END
 $$;
-COMMENT ON FUNCTION coldchain.cce_transfer(int, timestamptz, timestamptz, int, uuid) IS
-	'What a device measured from one moment until before another as a transfer of cce-interop 0.8.1, the oldest records first; what came in '
+COMMENT ON FUNCTION coldchain.cce_transfer(int[], timestamptz[], timestamptz[], int, uuid) IS
+	'What devices (all of one kind) measured, each from one moment until before another, as a transfer of cce-interop 0.8.1, the oldest records first; what came in '
 	'that form leaves as it came. NULL: nothing.';
 
 REVOKE ALL ON FUNCTION coldchain.cce_time(text), coldchain.cce_abst(timestamptz), coldchain.cce_alarms(int, timestamptz),
 	coldchain.cce_of_tracker(int, timestamptz, timestamptz, int), coldchain.cce_as_it_came(int, text, timestamptz, timestamptz, int),
-	coldchain.cce_transfer(int, timestamptz, timestamptz, int, uuid) FROM PUBLIC;
+	coldchain.cce_transfer(int[], timestamptz[], timestamptz[], int, uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.cce_time(text), coldchain.cce_abst(timestamptz), coldchain.cce_alarms(int, timestamptz),
 	coldchain.cce_of_tracker(int, timestamptz, timestamptz, int), coldchain.cce_as_it_came(int, text, timestamptz, timestamptz, int),
-	coldchain.cce_transfer(int, timestamptz, timestamptz, int, uuid) TO coldfleet_api_definer;
+	coldchain.cce_transfer(int[], timestamptz[], timestamptz[], int, uuid) TO coldfleet_api_definer;
 
 SET LOCAL ROLE coldfleet_api_definer;
 
@@ -276,7 +277,7 @@ DECLARE
 	transfer text;
 BEGIN
 	PERFORM api.check_span(lower, upper);
-	transfer := coldchain.cce_transfer(device, lower, upper, max_rows, gen_random_uuid());
+	transfer := coldchain.cce_transfer(ARRAY[device], ARRAY[lower], ARRAY[upper], max_rows, gen_random_uuid());
 	IF transfer IS NULL THEN
 		RAISE EXCEPTION 'nothing was measured in that time' USING ERRCODE = 'CF404';
 	END IF;

@@ -118,12 +118,13 @@ CREATE INDEX delivery_notice ON coldchain.delivery (notice_id);
 CREATE INDEX delivery_waiting ON coldchain.delivery (webhook_id, next_at) WHERE state = 'waiting';
 CREATE INDEX delivery_listed ON coldchain.delivery (webhook_id, delivery_id);
 CREATE INDEX delivery_transfer ON coldchain.delivery (created_at) WHERE transfer_id IS NOT NULL;
+CREATE INDEX delivery_parts ON coldchain.delivery (transfer_id) WHERE transfer_id IS NOT NULL;
 CREATE INDEX delivery_dead ON coldchain.delivery (delivery_id) WHERE state = 'dead';
 COMMENT ON TABLE coldchain.delivery IS 'What has become of a notice or transfer for a webhook, one row each.';
 COMMENT ON COLUMN coldchain.delivery.delivery_id IS 'Number of the delivery.';
 COMMENT ON COLUMN coldchain.delivery.webhook_id IS 'The webhook.';
 COMMENT ON COLUMN coldchain.delivery.notice_id IS 'The notice; NULL: it is a transfer.';
-COMMENT ON COLUMN coldchain.delivery.transfer_id IS 'What the receiver calls the transfer: the same each time that it is sent. NULL: it is a notice.';
+COMMENT ON COLUMN coldchain.delivery.transfer_id IS 'What the receiver calls the transfer: the same each time that it is sent, of all deliveries to a webhook that go in one. NULL: it is a notice.';
 COMMENT ON COLUMN coldchain.delivery.device_id IS 'Its device.';
 COMMENT ON COLUMN coldchain.delivery.from_ts IS 'Of a transfer: what was measured from then on. It is read when it is sent: readings never change.';
 COMMENT ON COLUMN coldchain.delivery.to_ts IS 'Of a transfer: and before then.';
@@ -249,6 +250,8 @@ SET jit = off
 AS $$
 DECLARE
 	records CONSTANT int := 1000; -- a transfer is 1 MB at most, a record 200 to 400 bytes, one of many probes and alarms more
+	-- What several devices have that goes in one; what a report says around its records counts as two of them.
+	together CONSTANT int := 300;
 	devices int[];
 	sinces timestamptz[];
 	stored xid8[];
@@ -264,22 +267,26 @@ BEGIN
 		RETURN 0;
 	END IF;
 	INSERT INTO coldchain.delivery (webhook_id, transfer_id, device_id, from_ts, to_ts)
-	SELECT w.webhook_id, gen_random_uuid(), p.device_id, p.from_ts, p.to_ts
-	FROM (SELECT c.device_id, min(c.ts) AS from_ts, max(c.ts) + interval '1 microsecond' AS to_ts
+	WITH part AS (SELECT w.webhook_id, p.*, CASE WHEN p.weight < together / 2 THEN (sum(p.weight) OVER (PARTITION BY w.webhook_id, p.kind, p.weight < together / 2
+			ORDER BY p.device_id, p.from_ts) - p.weight)::int / together END AS batch
+	FROM (SELECT c.device_id, min(c.ts) AS from_ts, max(c.ts) + interval '1 microsecond' AS to_ts, count(*) + 2 AS weight,
+			coalesce((SELECT r.kind FROM coldchain.cce_report AS r WHERE r.device_id = c.device_id ORDER BY r.report_id DESC LIMIT 1), 'rtm') AS kind
 	      FROM (SELECT n.device_id, n.ts, (row_number() OVER (PARTITION BY n.device_id ORDER BY n.ts) - 1) / records AS part
 		    FROM (SELECT DISTINCT d.device_id, m.ts FROM unnest(devices, sinces, stored) AS d (device_id, since, stored_since)
 			  JOIN telemetry.measurement AS m ON m.device_id = d.device_id AND m.ts >= d.since
 			  WHERE m.ts >= oldest AND coldchain.stored_since(m.xmin, d.stored_since)) AS n) AS c
 	      GROUP BY c.device_id, c.part) AS p
 	JOIN coldchain.webhook AS w ON w.format = 'cce' AND w.enabled AND (w.groups IS NULL OR EXISTS (
-		SELECT FROM fleet.group_member AS m WHERE m.device_id = p.device_id AND m.group_id = ANY (w.groups)))
-	ORDER BY p.device_id, p.from_ts, w.webhook_id;
+		SELECT FROM fleet.group_member AS m WHERE m.device_id = p.device_id AND m.group_id = ANY (w.groups))))
+	, transfer AS MATERIALIZED (SELECT p.webhook_id, p.kind, p.batch, gen_random_uuid() AS id FROM part AS p WHERE p.batch IS NOT NULL GROUP BY 1, 2, 3)
+	SELECT p.webhook_id, coalesce(t.id, gen_random_uuid()), p.device_id, p.from_ts, p.to_ts
+	FROM part AS p LEFT JOIN transfer AS t USING (webhook_id, kind, batch) ORDER BY p.device_id, p.from_ts, p.webhook_id;
 	RETURN cardinality(devices);
 END
 $$;
 COMMENT ON FUNCTION coldchain.transfers_deal(int) IS
-	'Makes the transfers of up to so many devices with new readings, for each webhook of format cce; returns how many devices, 0: it has looked '
-	'and there are none. Several may call at once. A reading can be in several transfers, never in none.';
+	'Makes the transfers of up to so many devices with new readings, for each webhook of format cce, several devices in one as far as they have little; '
+	'returns how many devices, 0: it has looked and there are none. Several may call at once. A reading can be in several transfers, never in none.';
 
 CREATE FUNCTION coldchain.cloud_event(n coldchain.notice, source text) RETURNS text
 LANGUAGE sql STABLE
@@ -303,8 +310,8 @@ DECLARE
 BEGIN
 	RETURN QUERY
 	WITH due AS (
-		SELECT d.delivery_id, w.webhook_id, w.url, w.secret, w.credentials, w.format FROM coldchain.webhook AS w CROSS JOIN LATERAL (
-			SELECT x.delivery_id, x.next_at FROM coldchain.delivery AS x
+		SELECT d.delivery_id, d.transfer_id, w.webhook_id, w.url, w.secret, w.credentials, w.format FROM coldchain.webhook AS w CROSS JOIN LATERAL (
+			SELECT x.delivery_id, x.transfer_id, x.next_at FROM coldchain.delivery AS x
 			WHERE x.webhook_id = w.webhook_id AND x.state = 'waiting' AND x.next_at <= now()
 			-- One that fails is asked with one delivery until it answers.
 			ORDER BY x.next_at LIMIT CASE WHEN w.failures > 0 OR w.format = 'cce' THEN 1 ELSE most_each END FOR UPDATE SKIP LOCKED) AS d
@@ -313,20 +320,27 @@ BEGIN
 	), sending AS (
 		UPDATE coldchain.webhook AS w SET sending_until = now() + make_interval(secs => lease)
 		FROM due WHERE w.webhook_id = due.webhook_id AND due.format = 'cce'
+	), part AS (
+		SELECT due.delivery_id AS first, due.delivery_id FROM due WHERE due.format <> 'cce'
+		UNION ALL SELECT due.delivery_id, x.delivery_id FROM due JOIN coldchain.delivery AS x
+			ON x.transfer_id = due.transfer_id AND x.webhook_id = due.webhook_id AND x.state = 'waiting' WHERE due.format = 'cce'
 	), taken AS (
 		UPDATE coldchain.delivery AS d SET next_at = now() + make_interval(secs => lease), attempts = d.attempts + 1,
 			give_up_at = CASE WHEN d.transfer_id IS NOT NULL AND d.attempts = 0 THEN now() + interval '24 hours' ELSE d.give_up_at END
-		FROM due WHERE d.delivery_id = due.delivery_id
-		RETURNING d.*, due.url, due.secret, due.credentials, due.format)
-	SELECT t.delivery_id, t.url, t.secret, t.credentials, t.format, coalesce(n.id, t.transfer_id)::text, CASE t.format
-		WHEN 'cce' THEN coldchain.cce_transfer(t.device_id, t.from_ts, t.to_ts, 2147483647, t.transfer_id)
+		FROM part WHERE d.delivery_id = part.delivery_id
+		RETURNING part.first, d.*)
+	SELECT due.delivery_id, due.url, due.secret, due.credentials, due.format, coalesce(n.id, due.transfer_id)::text, CASE due.format
+		WHEN 'cce' THEN coldchain.cce_transfer(t.devices, t.froms, t.tos, 2147483647, due.transfer_id)
 		ELSE coldchain.cloud_event(n, source) END
-	FROM taken AS t LEFT JOIN coldchain.notice AS n USING (notice_id) ORDER BY t.delivery_id;
+	FROM (SELECT x.first, min(x.notice_id) AS notice_id, array_agg(x.device_id ORDER BY x.delivery_id) AS devices,
+			array_agg(x.from_ts ORDER BY x.delivery_id) AS froms, array_agg(x.to_ts ORDER BY x.delivery_id) AS tos FROM taken AS x GROUP BY x.first) AS t
+	JOIN due ON due.delivery_id = t.first LEFT JOIN coldchain.notice AS n ON n.notice_id = t.notice_id ORDER BY due.delivery_id;
 END
 $$;
 COMMENT ON FUNCTION coldchain.deliveries_take(int, int, double precision, text) IS
-	'Takes up to so many deliveries that are due, of each webhook up to so many, of transfers one, for `lease` seconds: number, URL, key, '
-	'Authorization, format, id, and what to send; NULL: there is nothing of it any more. Several may call at once.';
+	'Takes up to so many deliveries that are due, of each webhook up to so many, of transfers one with all its deliveries, for `lease` seconds: number '
+	'(of a transfer that of one of them), URL, key, Authorization, format, id, and what to send; NULL: there is nothing of it any more. Several may '
+	'call at once.';
 
 CREATE FUNCTION coldchain.answer_ends(format text, status int) RETURNS boolean
 LANGUAGE sql IMMUTABLE
@@ -347,22 +361,30 @@ DECLARE
 	longest CONSTANT double precision := 3600;
 BEGIN
 	WITH said AS (
-		SELECT s.*, coalesce(s.status BETWEEN 200 AND 299, false) AS ok
+		SELECT s.*, coalesce(s.status BETWEEN 200 AND 299, false) AS ok, 0.75 + random() / 2 AS chance
 		FROM unnest(ids, statuses, errors, waits, finals) AS s (id, status, error, wait, final)
+	), part AS (
+		SELECT p.id, p.delivery_id, count(*) OVER (PARTITION BY p.id) > 1 AS together FROM (
+			SELECT s.id, s.id AS delivery_id FROM said AS s
+			UNION SELECT s.id, x.delivery_id FROM said AS s JOIN coldchain.delivery AS f ON f.delivery_id = s.id
+				JOIN coldchain.delivery AS x ON x.transfer_id = f.transfer_id AND x.webhook_id = f.webhook_id AND x.state = 'waiting') AS p
 	), held AS (
-		SELECT d.delivery_id, d.webhook_id, w.format FROM coldchain.delivery AS d JOIN said AS s ON s.id = d.delivery_id
+		SELECT p.id, p.together, d.delivery_id, d.webhook_id, w.format FROM coldchain.delivery AS d JOIN part AS p USING (delivery_id)
 		JOIN coldchain.webhook AS w USING (webhook_id) WHERE d.state = 'waiting' ORDER BY d.delivery_id FOR UPDATE OF d
 	), judged AS (
 		-- 1 s, 2 s, 4 s ... up to an hour, a quarter more or less, and never earlier than was asked for.
+		-- Several devices that were refused together, or three times not taken, go each alone from then on: one may be at fault.
 		SELECT h.delivery_id, h.webhook_id, s.status, s.error, s.wait, s.ok, s.final OR coldchain.answer_ends(h.format, s.status) AS final,
+			NOT s.ok AND NOT s.final AND h.together AND (coldchain.answer_ends(h.format, s.status) OR d.attempts >= 3) AS parts,
 			d.give_up_at, h.format = 'cce' AND d.attempts <= 6 AS too_few, now() + make_interval(secs => greatest(coalesce(s.wait, 0),
-			least(power(2, least(d.attempts, 20) - 1), longest) * (0.75 + random() / 2))) AS again
-		FROM held AS h JOIN coldchain.delivery AS d USING (delivery_id) JOIN said AS s ON s.id = h.delivery_id
+			least(power(2, least(d.attempts, 20) - 1), longest) * s.chance)) AS again
+		FROM held AS h JOIN coldchain.delivery AS d USING (delivery_id) JOIN said AS s USING (id)
 	), told AS (
 		UPDATE coldchain.delivery AS d SET last_status = j.status, last_error = CASE WHEN NOT j.ok THEN left(j.error, 500) END,
 			state = CASE WHEN j.ok THEN 'delivered' WHEN j.given_up THEN 'dead' ELSE 'waiting' END,
-			ended_at = CASE WHEN j.ok OR j.given_up THEN now() END, next_at = j.again
-		FROM (SELECT i.*, i.final OR (i.again > i.give_up_at AND NOT i.too_few) AS given_up FROM judged AS i) AS j
+			ended_at = CASE WHEN j.ok OR j.given_up THEN now() END, next_at = CASE WHEN j.parts AND j.final THEN now() ELSE j.again END,
+			transfer_id = CASE WHEN j.parts AND NOT j.given_up THEN gen_random_uuid() ELSE d.transfer_id END
+		FROM (SELECT i.*, (i.final AND NOT i.parts) OR (i.again > i.give_up_at AND NOT i.too_few) AS given_up FROM judged AS i) AS j
 		WHERE d.delivery_id = j.delivery_id
 	)
 	UPDATE coldchain.webhook AS w SET sending_until = '-infinity',
@@ -479,18 +501,19 @@ AS $$
 DECLARE
 	d coldchain.delivery;
 BEGIN
-	UPDATE coldchain.delivery AS x SET state = 'waiting', next_at = now(), give_up_at = now() + interval '24 hours', attempts = 0, ended_at = NULL
-	WHERE x.delivery_id = delivery_replay.delivery_id AND x.state <> 'waiting' RETURNING * INTO d;
+	SELECT * INTO d FROM coldchain.delivery AS x WHERE x.delivery_id = delivery_replay.delivery_id AND x.state <> 'waiting' FOR UPDATE;
 	IF d.delivery_id IS NULL THEN
 		RETURN false;
 	END IF;
+	UPDATE coldchain.delivery AS x SET state = 'waiting', next_at = now(), give_up_at = now() + interval '24 hours', attempts = 0, ended_at = NULL
+	WHERE x.delivery_id = d.delivery_id OR (x.transfer_id = d.transfer_id AND x.webhook_id = d.webhook_id);
 	PERFORM audit.record('replayed', 'delivery', d.delivery_id::text, d.device_id, NULL, jsonb_build_object('webhook', d.webhook_id));
 	NOTIFY coldchain_notice;
 	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION coldchain.delivery_replay(bigint) IS
-	'Sends a delivery that has ended, well or not, once more, for another day. False: it waits already, or there is none.';
+	'Sends a delivery that has ended, well or not, once more, for another day, a transfer with all that went in it. False: it waits already, or there is none.';
 
 DO $$
 BEGIN

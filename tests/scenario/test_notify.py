@@ -403,8 +403,10 @@ def test_transfers_go_one_at_a_time_and_a_slow_receiver_of_them_holds_up_no_alar
     receiver.answer = hold
     slow = push("spare-04", "spare-05")
     hook(alarms.url)
-    sent = {serial: measured(notified, serial, then(), [value]) for serial, value in (("spare-04", 8), ("spare-05", 9))}
-    wait_for(lambda: len(transfers(notified, slow["id"])) == 2 and receiver.got, 20, "one transfer to be under way")
+    sent = {"spare-04": measured(notified, "spare-04", then(), [8])}
+    wait_for(lambda: receiver.got, 20, "one transfer to be under way")
+    sent["spare-05"] = measured(notified, "spare-05", then(), [9])
+    wait_for(lambda: len(transfers(notified, slow["id"])) == 2, 20, "another to be due")
     raised = alarm(notified)
     wait_for(lambda: alarms.of(raised), 20, "the alarm to be told")
     assert len(receiver.got) == 1
@@ -413,6 +415,47 @@ def test_transfers_go_one_at_a_time_and_a_slow_receiver_of_them_holds_up_no_alar
     assert {r["event"]["data"][0]["ESER"] for r in receiver.got} == set(sent)
     assert next(r for r in receiver.got[1:] if r["headers"]["webhook-id"] == receiver.got[0]["headers"]["webhook-id"])["at"] - receiver.got[0]["at"] >= 1
     alarms.close()
+
+
+def several(notified, push, count):
+    """A webhook for devices that have one new reading each, all of which are to be dealt at once."""
+    serials = [f"several-{next(keys)}" for _ in range(count)]
+    for serial in serials:
+        notified.sql("SELECT fleet.register_device(%s, 'Acme', 'CT', 'B')", [serial])
+    hook, at = push(*serials), then()
+    notified.sql("SELECT telemetry.ensure_partition(to_timestamp(%s))", [at])
+    with notified.connect() as db, db.transaction():
+        db.execute("INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c) SELECT to_timestamp(%s), now(), device_id, 0, 0, 0, "
+                   "substr(serial, 9)::int %% 50 FROM fleet.device WHERE serial = ANY (%s)", [at, serials])
+        db.execute("INSERT INTO coldchain.push_due (device_id, since, stored_since) SELECT device_id, to_timestamp(%s), '3' FROM fleet.device "
+                   "WHERE serial = ANY (%s)", [at, serials])
+    return hook, serials
+
+
+def told_of(request):
+    return [report["ESER"] for report in request["event"]["data"]]
+
+
+def test_what_several_devices_measured_goes_in_one_transfer_that_is_sent_again_whole(notified, receiver, push):
+    answers = iter([(503, {}), (200, {})])
+    receiver.answer = lambda request: next(answers, (200, {}))
+    hook, serials = several(notified, push, 120)
+    wait_for(lambda: len(transfers(notified, hook["id"], state="delivered", limit=1000)) == 120, 40, "all to be delivered")
+    assert told_of(receiver.got[0]) in [told_of(r) for r in receiver.got[1:]] and len(receiver.got) <= 4
+    assert receiver.got[0]["headers"]["webhook-id"] in [r["headers"]["webhook-id"] for r in receiver.got[1:]]
+    assert sorted(s for r in receiver.got[1:] for s in told_of(r)) == sorted(serials)
+    checked(receiver.got[0]["event"])
+
+
+def test_one_device_whose_records_are_refused_holds_up_no_other_of_its_transfer(notified, receiver, push):
+    bad = []
+    receiver.answer = lambda request: (400 if bad[0] in told_of(request) else 200, {})
+    bad.append(f"several-{next(keys) + 3}")
+    hook, serials = several(notified, push, 10)
+    assert bad[0] in serials
+    wait_for(lambda: len(transfers(notified, hook["id"], state="delivered")) == 9, 40, "the others to be delivered")
+    dead = transfers(notified, hook["id"], state="dead")
+    assert [d["device"] for d in dead] == bad and len(told_of(receiver.got[0])) > 1
 
 
 def test_killed_in_the_middle_no_reading_is_missing_and_no_transfer_is_too_large(notified, receiver, push):

@@ -339,7 +339,7 @@ AS $$
 		SELECT a.assignment_id, s.during, s.calibration_id, s.lack, c.lower_c::real AS lower_c, c.upper_c::real AS upper_c
 		FROM coldchain.assignment AS a CROSS JOIN LATERAL coldchain.calibration_spans(a.device_id, a.probe) AS s
 		LEFT JOIN coldchain.calibration AS c USING (calibration_id)
-		WHERE a.assignment_id = ANY (calibration_figures.assignment_ids)
+		WHERE a.assignment_id = ANY (calibration_figures.assignment_ids) AND s.during && a.judged -- each piece is held against each of these
 	)
 	SELECT s.assignment_id, s.calibration_id, s.lack, min(p.ts), max(p.ts), count(*) FILTER (WHERE p.ts >= p.asked_from), sum(p.lasts_s),
 		count(*) FILTER (WHERE p.ts >= p.asked_from AND b.beyond), coalesce(sum(p.lasts_s) FILTER (WHERE b.beyond), 0),

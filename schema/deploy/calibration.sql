@@ -282,6 +282,9 @@ BEGIN
 	IF coalesce(why, '') !~ '\S' THEN
 		RAISE EXCEPTION 'reason: expected why the record is void' USING ERRCODE = 'check_violation';
 	END IF;
+	-- Before its row: whoever records the next one holds this and then wants that.
+	PERFORM pg_advisory_xact_lock('coldchain.calibration'::regclass::oid::int, c.device_id) FROM coldchain.calibration AS c
+	WHERE c.calibration_id = void_calibration.calibration_id;
 	UPDATE coldchain.calibration AS c SET voided_at = now(), voided_by = coalesce(fleet.setting('actor'), session_user), void_reason = why
 	WHERE c.calibration_id = void_calibration.calibration_id AND c.voided_at IS NULL;
 	IF NOT FOUND THEN

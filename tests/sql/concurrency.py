@@ -8,6 +8,7 @@ import random
 import secrets
 import sys
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 
 import psycopg
@@ -210,6 +211,57 @@ def test_sessions_that_add_certificates_at_once_add_two(uri, db):
         uri, lambda session, _: session.execute(call, [serial, secrets.token_bytes(32), secrets.token_bytes(32)]) and None
     )
     assert sorted(g is None for g in got) == [False] * (SESSIONS - 2) + [True] * 2, got
+
+
+PUT_CALIBRATION = """select id from coldchain.put_calibration(%s, jsonb_build_object('certificate', %s::text, 'laboratory', 'L', 'calibrated_on',
+    current_date - %s::int, 'interval_months', 12, 'points', '[{"reference_c": 5, "indicated_c": 5, "uncertainty_c": 0.1}]'::jsonb))"""
+
+
+def test_sessions_that_record_calibrations_of_one_probe_leave_no_two_that_overlap(uri, db):
+    device = register(db, 1)[0]
+    db.commit()
+
+    def work(session, n):
+        for k in range(20):
+            session.execute(PUT_CALIBRATION, [device, f"{n}-{k}", 50 * n + k])
+            session.execute(PUT_CALIBRATION, [device, f"same-{k}", 400 + k])
+            session.commit()
+
+    got = at_once(uri, work)
+    assert got == [None] * SESSIONS, got
+    kept = db.execute("select count(*), count(*) filter (where latest) from coldchain.calibration where device_id = %s", [device]).fetchone()
+    assert kept == (20 * SESSIONS + 20, 1), kept
+    overlaps = db.execute("select count(*) from coldchain.calibration as a join coldchain.calibration as b using (device_id) where device_id = %s "
+                          "and a.calibration_id < b.calibration_id and a.valid && b.valid", [device]).fetchone()
+    assert overlaps == (0,), overlaps
+
+
+def test_who_voids_a_calibration_waits_for_who_records_the_next_and_not_both_for_each_other(uri, db):
+    device = register(db, 1)[0]
+    voided = db.execute(PUT_CALIBRATION, [device, "voided", 100]).fetchone()[0]
+    db.commit()
+    with psycopg.connect(uri) as recorder, psycopg.connect(uri) as voider:
+        recorder.execute(PUT_CALIBRATION, [device, "before", 300])
+        got = []
+
+        def void():
+            try:
+                voider.execute("select coldchain.void_calibration(%s, 'test')", [voided])
+                voider.commit()
+                got.append(None)
+            except psycopg.Error as error:
+                got.append(error)
+
+        other = threading.Thread(target=void)
+        other.start()
+        waiting = "select count(*) from pg_locks where pid = %s and not granted"
+        until = time.monotonic() + 30
+        while not db.execute(waiting, [voider.info.backend_pid]).fetchone()[0] and time.monotonic() < until:
+            db.commit()
+        recorder.execute(PUT_CALIBRATION, [device, "after", 50])  # ends the validity of the one that is being voided
+        recorder.commit()
+        other.join(30)
+        assert got == [None], got
 
 
 def test_a_cache_sees_a_change_that_is_committed_after_younger_ones(uri, db):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The database's tests in a private cluster: pgTAP files (each in a transaction that is rolled back), migrations forth
-# and back in a second database, the questions of docs/analyst.md, and the property tests of telemetry.advance, coldchain.evaluate, with
+# and back in a second database, the questions of docs/analyst.md, several sessions at once, and the property tests of telemetry.advance, coldchain.evaluate, with
 # COLDFLEET_CASES cases (default 1000), and analytics.refresh, with a fifth of them. Usage: sql_tests.sh FOLDER
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/common.sh"
@@ -40,4 +40,5 @@ else
 	failed=1
 fi
 timeout 100 /usr/bin/python3 -B "$ROOT/tests/sql/logger_series.py" "$COLDFLEET_DB_OWNER" || failed=1
+timeout 200 /usr/bin/python3 -B "$ROOT/tests/sql/concurrency.py" "$COLDFLEET_DB_OWNER" || failed=1
 exit "$failed"

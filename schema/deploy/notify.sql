@@ -517,7 +517,8 @@ COMMENT ON FUNCTION coldchain.delivery_replay(bigint) IS
 
 DO $$
 BEGIN
-	PERFORM audit.watch('coldchain.webhook', 'webhook', NULL, '{secret,credentials,retry_at,failures,sending_until,revision}');
+	PERFORM audit.watch('coldchain.webhook', 'webhook', NULL, '{secret,credentials,retry_at,failures,sending_until,revision}'),
+		audit.watch('coldchain.webhook_guard', 'webhook guard');
 	PERFORM fleet.guard('coldchain.delivery'), fleet.guard('coldchain.push_due');
 END
 $$;

@@ -138,7 +138,8 @@ BEGIN
 		ended_at = CASE WHEN body ? 'ended_at' THEN ends ELSE g.ended_at END,
 		ended_how = CASE WHEN body ? 'ended_at' THEN CASE WHEN ends IS NOT NULL THEN 'person' END ELSE g.ended_how END
 	WHERE g.shipment_id = id AND g.leg = its_leg;
-	IF EXISTS (SELECT FROM (SELECT g.started_at, lag(coalesce(g.ended_at, g.started_at)) OVER (ORDER BY g.leg) AS before FROM coldchain.leg AS g
+	IF EXISTS (SELECT FROM (SELECT g.started_at, max(coalesce(g.ended_at, g.started_at)) OVER (ORDER BY g.leg
+			ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM coldchain.leg AS g
 			WHERE g.shipment_id = id) AS q WHERE q.started_at < q.before) THEN
 		RAISE EXCEPTION 'started_at: expected no time before the end of the leg before, nor after the start of the next' USING ERRCODE = 'CF422';
 	END IF;

@@ -46,7 +46,9 @@ AS $$
 		SELECT d.serial, r.ts, coldchain.distance_m(g.latitude, g.longitude, r.latitude, r.longitude) AS far, g.radius_m, coalesce(r.accuracy_m, 0) AS blur
 		FROM coldchain.geofence AS g, (SELECT DISTINCT a.device_id, a.during FROM coldchain.assignment AS a WHERE a.shipment_id = shipment) AS a
 		JOIN fleet.device AS d USING (device_id) JOIN telemetry.reading AS r USING (device_id)
-		WHERE g.place = crossed.place AND r.ts >= greatest(since, now() - interval '31 days') AND a.during @> r.ts AND r.latitude IS NOT NULL
+		WHERE g.place = crossed.place AND r.ts >= greatest(since, now() - interval '31 days') AND a.during @> r.ts
+			-- A degree of latitude is 111.2 km: who is farther away than that is not in it, and this is a fifth of the cost.
+			AND CASE WHEN leaving THEN r.latitude IS NOT NULL ELSE abs(r.latitude - g.latitude) <= g.radius_m / 111000.0::float8 END
 	), judged AS (
 		-- Out is who is out for sure; a position that may be anywhere moves nothing.
 		SELECT s.serial, s.ts, s.far <= s.radius_m AND s.blur <= s.radius_m AS inside, s.far > s.radius_m + s.blur AS outside,
@@ -73,14 +75,17 @@ BEGIN
 	IF NOT s.geofenced OR s.state NOT IN ('ready', 'shipping') THEN
 		RETURN false;
 	END IF;
-	-- The stage that is to move: the first that has not ended; a shipment without legs is one stage.
-	SELECT q.*, q.leg = max(q.leg) OVER () AS last INTO g FROM (
-		SELECT l.leg, l.origin, l.destination, l.started_at, l.ended_at, lag(l.ended_at) OVER (ORDER BY l.leg) AS before
+	-- The stage that is to move: the first that has not ended of those from the last on that has begun, for people may have left
+	-- one before it open; a shipment without legs is one stage.
+	SELECT q.*, q.leg = max(q.leg) OVER () AS last,
+		q.ended_at IS NOT NULL OR q.leg < coalesce(max(q.leg) FILTER (WHERE q.started_at IS NOT NULL) OVER (), 0) AS over INTO g FROM (
+		SELECT l.leg, l.origin, l.destination, l.started_at, l.ended_at,
+			max(coalesce(l.ended_at, l.started_at)) OVER (ORDER BY l.leg ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
 		FROM coldchain.leg AS l WHERE l.shipment_id = id
 		UNION ALL SELECT 0, l.origin, l.destination, s.started_at, s.delivered_at, NULL FROM coldchain.lane AS l
 		WHERE l.lane_id = s.lane_id AND NOT EXISTS (SELECT FROM coldchain.leg AS x WHERE x.shipment_id = id)) AS q
-	ORDER BY q.ended_at IS NOT NULL, q.leg LIMIT 1;
-	IF g.leg IS NULL OR g.ended_at IS NOT NULL THEN
+	ORDER BY over, q.leg LIMIT 1;
+	IF g.leg IS NULL OR g.over THEN
 		RETURN false;
 	END IF;
 	SELECT * INTO c FROM coldchain.crossed(id, CASE WHEN g.started_at IS NULL THEN g.origin ELSE g.destination END,

@@ -2,7 +2,7 @@
 -- Stages of a shipment that begin and end where its trackers have been, in whatever order their positions come.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(20);
+SELECT plan(25);
 
 SELECT fleet.register_device('geofence-1', 'geofence', 'x', '') AS a \gset
 SELECT date_trunc('hour', now()) - interval '2 days' AS began \gset
@@ -100,6 +100,34 @@ SELECT api.shipment_change(:three, jsonb_build_object('started_at', :'began'::ti
 SELECT pg_temp.at(850, 6.7);
 SELECT pg_temp.at(910, 6.7);
 SELECT is(pg_temp.stands(:three), 'delivered 900 910', 'test_it_arrives_after_the_start_that_a_person_said');
+
+-- A leg that nobody ended does not hold up those after it that a person began, and none begins before what came before it ended
+
+SELECT api.assignment_change(:three, assignment_id, jsonb_build_object('to', :'began'::timestamptz + interval '1000 minutes', 'reason', 'x'), '*')
+FROM coldchain.assignment WHERE shipment_id = :three;
+SELECT pg_temp.made('four', '[{"origin": "Lagos", "destination": "Sagamu"}, {"origin": "Sagamu", "destination": "Ikorodu"}, {"origin": "Ikorodu", "destination": "4012345000016"}]') AS four \gset
+SELECT pg_temp.watch(:four, 'geofence-1', :'began'::timestamptz + interval '1000 minutes', NULL);
+SELECT pg_temp.at(1010, 6.5), pg_temp.at(1020, 6.55);
+SELECT api.leg_change(:four, 2, jsonb_build_object('started_at', :'began'::timestamptz + interval '1060 minutes', 'reason', 'nobody said when it came'), '*');
+SELECT pg_temp.at(1080, 6.7);
+SELECT is(pg_temp.legs(:four), '1 1020 geofence, 2 1060 person 1080 geofence, 3', 'test_a_leg_that_a_person_began_ends_though_the_one_before_was_left_open');
+SELECT throws_ok(format('SELECT api.leg_change(%s, 1, ''{"ended_at": "%s"}'', ''*'')', :four, :'began'::timestamptz + interval '1070 minutes'), 'CF422', NULL,
+	'test_the_open_one_does_not_end_after_the_next_began');
+SELECT api.leg_change(:four, 2, '{"started_at": null, "ended_at": null, "reason": "it went past"}', '*');
+SELECT throws_ok(format('SELECT api.leg_change(%s, 3, ''{"started_at": "%s"}'', ''*'')', :four, :'began'::timestamptz + interval '1015 minutes'), 'CF422', NULL,
+	'test_a_leg_that_was_left_out_does_not_let_the_next_begin_before_the_first');
+SELECT api.leg_change(:four, 3, jsonb_build_object('started_at', :'began'::timestamptz + interval '1090 minutes', 'reason', 'x'), '*');
+SELECT pg_temp.at(1085, 6.6), pg_temp.at(1100, 6.6);
+SELECT is(pg_temp.stands(:four), 'delivered 1020 1100', 'test_the_last_leg_delivers_it_past_those_that_are_open');
+SELECT api.assignment_change(:four, assignment_id, jsonb_build_object('to', :'began'::timestamptz + interval '1200 minutes', 'reason', 'x'), '*')
+FROM coldchain.assignment WHERE shipment_id = :four;
+SELECT pg_temp.made('five', '[{"origin": "Lagos", "destination": "4012345000016"}, {"origin": "4012345000016", "destination": "Ikorodu"}]') AS five \gset
+SELECT pg_temp.watch(:five, 'geofence-1', :'began'::timestamptz + interval '1200 minutes', NULL);
+SELECT pg_temp.at(1210, 6.5), pg_temp.at(1220, 6.55);
+SELECT api.leg_change(:five, 2, jsonb_build_object('started_at', :'began'::timestamptz + interval '1230 minutes', 'ended_at', :'began'::timestamptz + interval '1240 minutes',
+	'reason', 'told by telephone'), '*');
+SELECT pg_temp.at(1250, 6.6);
+SELECT is(pg_temp.legs(:five), '1 1220 geofence, 2 1230 person 1240 person', 'test_a_leg_does_not_end_after_a_later_one_that_a_person_ended');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -676,7 +676,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	s CONSTANT coldchain.shipment := api.shipment_find(shipment);
+	-- Before the assignment: whoever moves the shipment holds it and then wants its assignments.
+	s CONSTANT coldchain.shipment := api.shipment_find(shipment, true);
 	a coldchain.assignment;
 	wanted jsonb;
 	its_during tstzrange;

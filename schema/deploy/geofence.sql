@@ -71,7 +71,7 @@ DECLARE
 	g record;
 	c record;
 BEGIN
-	SELECT * INTO s FROM coldchain.shipment AS x WHERE x.shipment_id = id FOR UPDATE;
+	SELECT * INTO s FROM coldchain.shipment AS x WHERE x.shipment_id = id;
 	IF NOT s.geofenced OR s.state NOT IN ('ready', 'shipping') THEN
 		RETURN false;
 	END IF;
@@ -93,6 +93,11 @@ BEGIN
 	IF c.at IS NULL THEN
 		RETURN false;
 	END IF;
+	-- Only who moves is locked, or people would wait for looks that move nothing. Who was changed meanwhile is looked at again.
+	PERFORM FROM coldchain.shipment AS x WHERE x.shipment_id = id AND x.revision = s.revision FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN true;
+	END IF;
 	PERFORM set_config('coldfleet.reason', format('%s %s the geofence of %s', c.serial, CASE WHEN g.started_at IS NULL THEN 'left' ELSE 'entered' END,
 		CASE WHEN g.started_at IS NULL THEN g.origin ELSE g.destination END), true);
 	IF g.started_at IS NULL THEN
@@ -111,7 +116,8 @@ END
 $$;
 COMMENT ON FUNCTION coldchain.stage_move(int) IS
 	'Begins or ends the stage of a geofenced shipment that is to begin or end next, if a tracker has crossed the geofence of that place since '
-	'the stage before: the first begins the shipment, the end of the last delivers it. False: nothing moves. It never changes what was said.';
+	'the stage before: the first begins the shipment, the end of the last delivers it. False: nothing moves; true: ask again. It never changes what '
+	'was said.';
 
 CREATE FUNCTION coldchain.stages_move(devices int[]) RETURNS void
 LANGUAGE plpgsql

@@ -27,6 +27,27 @@ def register(db, count):
     return [db.execute(call, [f"{tag}-{n}"]).fetchone()[0] for n in range(count)]
 
 
+def start_until_it_waits(db, session, statement, values):
+    """Executes a statement in a thread of its own, until it waits for another session; the list gets its error, or None."""
+    got = []
+
+    def work():
+        try:
+            session.execute(statement, values)
+            session.commit()
+            got.append(None)
+        except psycopg.Error as error:
+            got.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    until = time.monotonic() + 30
+    waiting = "select count(*) from pg_locks where pid = %s and not granted"
+    while not db.execute(waiting, [session.info.backend_pid]).fetchone()[0] and time.monotonic() < until:
+        db.commit()
+    return thread, got
+
+
 def at_once(uri, work):
     """Runs work(db, n) in SESSIONS sessions; returns what each returned or raised."""
     results = [None] * SESSIONS
@@ -242,24 +263,47 @@ def test_who_voids_a_calibration_waits_for_who_records_the_next_and_not_both_for
     db.commit()
     with psycopg.connect(uri) as recorder, psycopg.connect(uri) as voider:
         recorder.execute(PUT_CALIBRATION, [device, "before", 300])
-        got = []
-
-        def void():
-            try:
-                voider.execute("select coldchain.void_calibration(%s, 'test')", [voided])
-                voider.commit()
-                got.append(None)
-            except psycopg.Error as error:
-                got.append(error)
-
-        other = threading.Thread(target=void)
-        other.start()
-        waiting = "select count(*) from pg_locks where pid = %s and not granted"
-        until = time.monotonic() + 30
-        while not db.execute(waiting, [voider.info.backend_pid]).fetchone()[0] and time.monotonic() < until:
-            db.commit()
+        other, got = start_until_it_waits(db, voider, "select coldchain.void_calibration(%s, 'test')", [voided])
         recorder.execute(PUT_CALIBRATION, [device, "after", 50])  # ends the validity of the one that is being voided
         recorder.commit()
+        other.join(30)
+        assert got == [None], got
+
+
+def under_way(db):
+    """A geofenced shipment under way with one tracker: device, shipment and assignment."""
+    device = register(db, 1)[0]
+    shipment = db.execute("""
+        with lane as (insert into coldchain.lane (origin, destination, carrier) values (%(name)s, 'there', '') returning lane_id),
+            product as (insert into coldchain.product (name) values (%(name)s) returning product_id),
+            lot as (insert into coldchain.lot (product_id, number) select product_id, %(name)s from product returning lot_id),
+            shipment as (insert into coldchain.shipment (reference, lane_id, geofenced, state, started_at)
+                select %(name)s, lane_id, true, 'shipping', now() - interval '1 day' from lane returning shipment_id),
+            inside as (insert into coldchain.shipment_lot (shipment_id, lot_id) select shipment_id, lot_id from shipment, lot returning shipment_id, lot_id)
+        select shipment_id, lot_id from inside""", {"name": secrets.token_hex(8)}).fetchone()
+    assignment = db.execute("insert into coldchain.assignment (device_id, shipment_id, lot_id, profile_version_id, during) "
+                            "select %s, %s, %s, min(profile_version_id), tstzrange(now() - interval '1 day', null) from coldchain.profile_version "
+                            "returning assignment_id", [device, *shipment]).fetchone()[0]
+    db.commit()
+    return device, shipment[0], assignment
+
+
+def test_who_looks_for_stages_that_move_does_not_wait_for_a_shipment_that_stays(uri, db):
+    device, shipment, _ = under_way(db)
+    with psycopg.connect(uri) as person, psycopg.connect(uri) as looks:
+        person.execute("select from coldchain.shipment where shipment_id = %s for update", [shipment])
+        looks.execute("set lock_timeout = '2s'")
+        looks.execute("select coldchain.stages_move(%s)", [[device]])
+
+
+def test_who_corrects_an_assignment_waits_for_a_shipment_that_moves_and_not_both_for_each_other(uri, db):
+    _, shipment, assignment = under_way(db)
+    with psycopg.connect(uri) as moves, psycopg.connect(uri) as person:
+        moves.execute("select from coldchain.shipment where shipment_id = %s for update", [shipment])
+        person.execute("select api.enter('concurrency', null, 'admin', null, 'admin', null)")
+        other, got = start_until_it_waits(db, person, "select api.assignment_change(%s, %s, '{\"sample_interval_s\": 300}', '*')", [shipment, assignment])
+        moves.execute("update coldchain.shipment set state = 'delivered', delivered_at = now() where shipment_id = %s", [shipment])
+        moves.commit()
         other.join(30)
         assert got == [None], got
 

@@ -68,16 +68,22 @@ DECLARE
 	k_high int[];
 	k_stored int4multirange[];
 	k_lost int4multirange[];
+	unseen boolean;
 BEGIN
 	SELECT array_agg(f.device_id ORDER BY f.device_id, f.epoch), array_agg(f.epoch ORDER BY f.device_id, f.epoch),
 		array_agg(f.received_at ORDER BY f.device_id, f.epoch),
 		array_agg(coalesce(s.seq_high, e.seq_high, -1) ORDER BY f.device_id, f.epoch),
-		array_agg(f.stored ORDER BY f.device_id, f.epoch), array_agg(f.lost - f.stored ORDER BY f.device_id, f.epoch)
-	INTO k_device, k_epoch, k_at, k_high, k_stored, k_lost
+		array_agg(f.stored ORDER BY f.device_id, f.epoch), array_agg(f.lost - f.stored ORDER BY f.device_id, f.epoch),
+		bool_or(s.device_id IS NULL AND e.device_id IS NULL)
+	INTO k_device, k_epoch, k_at, k_high, k_stored, k_lost, unseen
 	FROM telemetry.facts_of(devices, advance_sequences.device_id, advance_sequences.received_at,
 				q_device, q_epoch, q_first, q_last, q_lost) AS f
 	LEFT JOIN telemetry.device_state AS s ON s.device_id = f.device_id AND s.epoch = f.epoch
 	LEFT JOIN telemetry.epoch AS e ON e.device_id = f.device_id AND e.epoch = f.epoch;
+
+	IF unseen THEN
+		PERFORM telemetry.note_epochs(k_device, k_epoch);
+	END IF;
 
 	-- A hole that is filled at random is a long multirange: each operation on it counts.
 	UPDATE telemetry.gap AS g SET
@@ -224,6 +230,9 @@ DECLARE
 	open_epoch smallint[];
 	due int[];
 	due_since timestamptz[];
+	again int[];
+	opened int[];
+	renumbered int[];
 BEGIN
 	IF (cardinality(q_device) > 0 AND (q_device <> advance.device_id OR true = ANY (q_lost)))
 			OR (cardinality(a_device) > 0 AND a_device <> advance.device_id) THEN
@@ -276,7 +285,12 @@ BEGIN
 			watch_all = CASE WHEN s.watch_low IS NULL THEN NULL WHEN s.watch_all THEN true
 				WHEN (d.lowest_c <= s.watch_low OR d.highest_c >= s.watch_high OR d.oldest_ts < s.reading_ts)
 					AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from THEN true END,
-			rollup_from = least(s.rollup_from, d.oldest_ts)
+			rollup_from = least(s.rollup_from, d.oldest_ts),
+			-- A known number with a sample that is newer than all before; in gaps other than from 0 on, a clock may have been set.
+			renumbered_at = CASE WHEN (d.last <= s.seq_high OR d.epoch < s.epoch) AND d.reading_ts > s.reading_ts
+					AND (d.epoch = s.epoch AND (s.gaps = 0 OR d.first = 0) OR d.epoch BETWEEN 0 AND s.epoch - 1)
+					AND (s.renumbered_at < d.received_at - interval '1 day') IS NOT FALSE
+				THEN d.received_at ELSE s.renumbered_at END
 		FROM (SELECT unnest(advance.device_id) AS device_id,
 			unnest(advance.received_at) AS received_at,
 			unnest(advance.reading_ts) AS reading_ts,
@@ -308,13 +322,15 @@ BEGIN
 		-- Of the row as it is now: had the range been taken, this would still hold; had it not, it would still not.
 		RETURNING s.device_id, s.epoch, s.seq_high, s.gaps, d.ask_epoch,
 			d.first IS NOT NULL AND NOT (d.epoch = s.epoch AND s.gaps = 0 AND d.first - 1 <= s.seq_high) AS slow,
+			s.ask_at <= s.received_at AS again, s.renumbered_at = d.received_at AS renumbered,
 			d.oldest_ts, s.watch_all AND d.oldest_ts < s.watch_to AND d.reading_ts >= s.watch_from AS due)
 	SELECT count(*), array_agg(n.device_id) FILTER (WHERE n.slow),
 		array_agg(n.device_id) FILTER (WHERE n.answer), array_agg(n.epoch) FILTER (WHERE n.answer),
 		array_agg(n.seq_high) FILTER (WHERE n.answer),
 		array_agg(n.device_id) FILTER (WHERE n.asked AND NOT n.answer), array_agg(n.ask_epoch) FILTER (WHERE n.asked AND NOT n.answer),
-		array_agg(n.device_id) FILTER (WHERE n.due), array_agg(n.oldest_ts) FILTER (WHERE n.due)
-	INTO known, slow, r_device, r_epoch, r_high, ask_device, open_asked, due, due_since
+		array_agg(n.device_id) FILTER (WHERE n.due), array_agg(n.oldest_ts) FILTER (WHERE n.due),
+		array_agg(n.device_id) FILTER (WHERE n.again), array_agg(n.device_id) FILTER (WHERE n.renumbered)
+	INTO known, slow, r_device, r_epoch, r_high, ask_device, open_asked, due, due_since, again, renumbered
 	FROM (SELECT s.*, s.asked AND NOT s.slow AND s.gaps = 0 AND (s.ask_epoch IS NULL OR s.ask_epoch = s.epoch) AS answer
 	      FROM (SELECT w.*, asks AND w.ask_epoch IS DISTINCT FROM -2 AS asked FROM state AS w OFFSET 0) AS s) AS n;
 
@@ -335,15 +351,22 @@ BEGIN
 		INSERT INTO coldchain.due (device_id, since) SELECT unnest(due), unnest(due_since);
 	END IF;
 
+	IF renumbered IS NOT NULL THEN
+		PERFORM telemetry.note_renumbered(renumbered);
+	END IF;
+
 	IF slow IS NOT NULL THEN
 		SELECT * INTO open_device, open_epoch
 		FROM telemetry.advance_sequences(slow, advance.device_id, advance.received_at,
 						 q_device, q_epoch, q_first, q_last, q_lost);
 	END IF;
 	RETURN QUERY SELECT unnest(r_device), unnest(r_epoch), unnest(r_high), '{}'::int[];
+	opened := open_device;
 	open_device := open_device || ask_device;
 	open_epoch := open_epoch || open_asked;
-	IF open_device IS NOT NULL THEN
+	IF again IS NOT NULL OR opened IS NOT NULL THEN
+		RETURN QUERY SELECT * FROM telemetry.ask_again(again, opened, open_device, open_epoch, a_device, a_epoch);
+	ELSIF open_device IS NOT NULL THEN
 		RETURN QUERY SELECT * FROM telemetry.receipts(open_device, open_epoch, a_device, a_epoch);
 	END IF;
 END

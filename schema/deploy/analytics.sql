@@ -197,7 +197,7 @@ $$;
 CREATE VIEW analytics.device AS
 SELECT d.device_id, d.serial, m.manufacturer, m.name AS model, d.hardware_revision, d.state, nullif(d.firmware, '') AS firmware, m.end_of_support,
 	o.model AS module_model, t.module_firmware, i.iccid, s.received_at AS last_heard_at, s.reading_ts AS last_reading_at, s.battery_pct,
-	s.rsrp_dbm, s.clock_offset_s
+	s.rsrp_dbm, s.clock_offset_s, s.epoch, telemetry.complete_through(s) AS complete_through, s.seq_high, s.gaps, s.renumbered_at
 FROM fleet.device AS d JOIN fleet.model AS m USING (model_id)
 LEFT JOIN telemetry.device_state AS s USING (device_id)
 LEFT JOIN telemetry.device_status AS t USING (device_id)
@@ -220,6 +220,12 @@ COMMENT ON COLUMN analytics.device.last_reading_at IS 'Time of its newest readin
 COMMENT ON COLUMN analytics.device.battery_pct IS 'Its last battery charge, percent.';
 COMMENT ON COLUMN analytics.device.rsrp_dbm IS 'Its last signal strength, dBm.';
 COMMENT ON COLUMN analytics.device.clock_offset_s IS 'Its clock minus ours when it last told, seconds.';
+COMMENT ON COLUMN analytics.device.epoch IS 'Its latest epoch; one step is one loss of its memory.';
+COMMENT ON COLUMN analytics.device.complete_through IS
+	'Up to which sample number of that epoch each is stored or declared lost; NULL: none came; -1: already number 0 is missing.';
+COMMENT ON COLUMN analytics.device.seq_high IS 'Highest sample number of that epoch; -1: none came.';
+COMMENT ON COLUMN analytics.device.gaps IS 'How many ranges of numbers are missing in that epoch.';
+COMMENT ON COLUMN analytics.device.renumbered_at IS 'When it last gave known numbers to new samples, by our clock; NULL: never.';
 
 CREATE VIEW analytics.shipment AS
 SELECT s.shipment_id, s.reference, s.state, l.lane_id, l.origin, l.destination, l.carrier, s.started_at, s.delivered_at,
@@ -306,7 +312,7 @@ COMMENT ON COLUMN analytics.budget.first_at IS 'When the first began, in measure
 COMMENT ON COLUMN analytics.budget.alarm_at IS 'When nothing was left; NULL: something is.';
 
 CREATE VIEW analytics.gap AS
-SELECT g.device_id, g.epoch, g.seq_from, g.seq_to, g.first_seen, g.closed_at,
+SELECT g.device_id, g.epoch, g.seq_from, g.seq_to, g.first_seen, g.closed_at, g.asked, g.asked_at,
 	(SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(g.missing) AS r)::int AS missing,
 	(SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(g.lost) AS r)::int AS lost
 FROM telemetry.gap AS g;
@@ -317,6 +323,8 @@ COMMENT ON COLUMN analytics.gap.seq_from IS 'First missing number when the hole 
 COMMENT ON COLUMN analytics.gap.seq_to IS 'Last missing number then.';
 COMMENT ON COLUMN analytics.gap.first_seen IS 'When the message arrived that showed it.';
 COMMENT ON COLUMN analytics.gap.closed_at IS 'When the last of it arrived or was declared lost; NULL: some are missing.';
+COMMENT ON COLUMN analytics.gap.asked IS 'In how many rounds the device was asked for it.';
+COMMENT ON COLUMN analytics.gap.asked_at IS 'When the last round began; NULL: none did.';
 COMMENT ON COLUMN analytics.gap.missing IS 'How many are still missing.';
 COMMENT ON COLUMN analytics.gap.lost IS 'How many the device declared lost.';
 

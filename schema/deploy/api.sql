@@ -226,7 +226,8 @@ AS $$
 		',"door_open":' || to_json(state.door_open), ',"door_ts":' || api.json_time(state.door_ts),
 		',"tampered":' || to_json(state.tampered), ',"tampered_ts":' || api.json_time(state.tampered_ts),
 		',"mains_power":' || to_json(state.mains_power), ',"power_ts":' || api.json_time(state.power_ts),
-		',"clock_offset_s":' || to_json(state.clock_offset_s), ',"clock_at":' || api.json_time(state.clock_at), '}')
+		',"clock_offset_s":' || to_json(state.clock_offset_s), ',"clock_at":' || api.json_time(state.clock_at),
+		',"renumbered_at":' || api.json_time(state.renumbered_at), '}')
 $$;
 COMMENT ON FUNCTION api.json_latest(telemetry.device_state) IS
 	'The latest state of a device as a JSON object with the names of the columns; what was never told is left out.';

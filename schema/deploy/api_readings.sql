@@ -266,7 +266,8 @@ BEGIN
 		SELECT row_number() OVER (ORDER BY g.epoch, g.seq_from) AS n, concat_ws(' ', g.epoch, g.seq_from) AS at,
 			concat('{"epoch":', g.epoch, ',"seq_from":', g.seq_from, ',"seq_to":', g.seq_to,
 				',"missing":', api.json_ranges(g.missing), ',"lost":', api.json_ranges(g.lost),
-				',"first_seen":', api.json_time(g.first_seen),
+				',"first_seen":', api.json_time(g.first_seen), ',"asked":', g.asked,
+				',"asked_at":', coalesce(api.json_time(g.asked_at), 'null'),
 				',"closed_at":', coalesce(api.json_time(g.closed_at), 'null'), '}') AS item
 		FROM telemetry.gap AS g
 		WHERE g.device_id = device AND (g.epoch, g.seq_from) > (coalesce(key[1], -1)::smallint, coalesce(key[2], -1))

@@ -158,7 +158,8 @@ COMMENT ON FUNCTION telemetry.store_status(int[], timestamptz[], jsonb[]) IS
 	'fleet.config_report; each part that changed is a row of fleet.history by @device, whose reason says in which boot it was told.';
 
 COMMENT ON COLUMN fleet.history.object IS
-	'What was changed: device, module, sim, model, module_type, device_group, group_member; status: what a device told of itself.';
+	'What was changed: device, module, sim, model, module_type, device_group, group_member; status: what a device told of itself; '
+	'numbering: how a device numbers its samples.';
 COMMENT ON COLUMN fleet.history.actor IS
 	'Who changed it: the name of a token, the subject of an access token, a role of the database; @device: the device itself.';
 

@@ -351,7 +351,9 @@ CREATE TABLE telemetry.device_state (
 	watch_from timestamptz,
 	watch_to timestamptz,
 	watch_all boolean,
-	rollup_from timestamptz
+	rollup_from timestamptz,
+	ask_at timestamptz,
+	renumbered_at timestamptz
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.05);
 COMMENT ON TABLE telemetry.device_state IS
 	'The latest of each channel of a device, one row a device. A value is kept with the time at which it was measured; the newer one '
@@ -394,6 +396,11 @@ COMMENT ON COLUMN telemetry.device_state.watch_all IS
 	'True: any reading is to be evaluated, for an excursion goes on, as far as readings reach, or an evaluation is due.';
 COMMENT ON COLUMN telemetry.device_state.rollup_from IS
 	'The oldest of its readings that analytics.refresh() has not seen, in measurement time; NULL: it has seen all.';
+COMMENT ON COLUMN telemetry.device_state.ask_at IS
+	'From when on the next message of the device is answered by asking again for what is missing, of any epoch; NULL: nothing was.';
+COMMENT ON COLUMN telemetry.device_state.renumbered_at IS
+	'When it last came, by our clock, that the device numbered a sample newer than all before with a number that was accounted for '
+	'already, or in an epoch that it had left: it counts anew without raising its epoch. Noted once a day. NULL: never.';
 
 CREATE FUNCTION telemetry.device_registered() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -430,9 +437,12 @@ CREATE TABLE telemetry.gap (
 	lost int4multirange NOT NULL,
 	first_seen timestamptz NOT NULL,
 	closed_at timestamptz,
+	asked int NOT NULL DEFAULT 0,
+	asked_at timestamptz,
 	PRIMARY KEY (device_id, epoch, seq_from),
 	CHECK (seq_from >= 0 AND seq_to >= seq_from),
-	CHECK (isempty(missing) = (closed_at IS NOT NULL))
+	CHECK (isempty(missing) = (closed_at IS NOT NULL)),
+	CHECK ((asked = 0) = (asked_at IS NULL))
 );
 -- A hole filled at random is rewritten often: not compressed, that costs a third less.
 ALTER TABLE telemetry.gap ALTER missing SET STORAGE EXTERNAL;
@@ -448,6 +458,10 @@ COMMENT ON COLUMN telemetry.gap.missing IS 'Numbers still missing: neither store
 COMMENT ON COLUMN telemetry.gap.lost IS 'Numbers that the device declared lost while they were missing.';
 COMMENT ON COLUMN telemetry.gap.first_seen IS 'When the message arrived that showed the hole.';
 COMMENT ON COLUMN telemetry.gap.closed_at IS 'When the message arrived after which nothing was missing; NULL: open.';
+COMMENT ON COLUMN telemetry.gap.asked IS
+	'In how many rounds the device was asked for it: a receipt named numbers of it. What is told before the next round is due, see '
+	'telemetry.ask_again_at(), is the same round.';
+COMMENT ON COLUMN telemetry.gap.asked_at IS 'When the last round began, by our clock; NULL: none did.';
 
 CREATE FUNCTION telemetry.first_missing(device_id int, epoch smallint) RETURNS int
 LANGUAGE sql STABLE

@@ -2,6 +2,7 @@
 -- Latest state, gaps and receipts by example; advance_property.py compares any order with set arithmetic.
 BEGIN;
 SET search_path = pgtap, public;
+SET jit = off;
 SELECT plan(27);
 
 SELECT fleet.register_device('advance', 'test', 'test', '') AS device \gset

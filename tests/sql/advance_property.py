@@ -100,7 +100,7 @@ def arguments(rng, messages):
 def deliver(uri, rng, messages, failures):
     """Sends the messages in batches of random size over a session of its own."""
     try:
-        with psycopg.connect(uri) as db:
+        with psycopg.connect(uri, options="-c jit=off") as db:
             while messages:
                 size = rng.choice((1, 1, 2, 5, 20))
                 batch, messages = messages[:size], messages[size:]
@@ -166,6 +166,8 @@ def check(db, device, messages, epochs):
         args = [[device], [messages[0]["received_at"]], None] + [None] * 26 + [[device], [epoch]]
         answer = db.execute(CALL, args).fetchall()
         through, holes = receipt_of(numbers.get(epoch, ()))
+        # What is due to be asked for again, in other epochs, may be told besides.
+        answer = [row for row in answer if row[1] == epoch]
         assert answer == [(device, epoch, through, holes)], f"device {device}: receipt {answer}, expected {through} {holes}"
 
 
@@ -212,7 +214,7 @@ def main():
     uri = sys.argv[1]
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 20260901
-    with psycopg.connect(uri) as db:
+    with psycopg.connect(uri, options="-c jit=off") as db:
         for n in range(rounds):
             try:
                 play(uri, db, random.Random(seed + n))

@@ -39,6 +39,7 @@ static const struct column device_columns[] = {
 	{"°C", "latest.temperature_c", CELL_TENTHS},
 	{"BATTERY %", "latest.battery_pct", CELL_NUMBER},
 	{"DBM", "latest.rsrp_dbm", CELL_NUMBER},
+	{"COMPLETE", "latest.complete_through", CELL_NUMBER},
 	{"GAPS", "latest.gaps", CELL_NUMBER},
 	{"HEARD", "latest.received_at", CELL_AGO},
 	{"TAGS", "tags", CELL_TEXT},

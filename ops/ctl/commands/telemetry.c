@@ -42,6 +42,7 @@ static const struct column gaps_columns[] = {
 	{"EPOCH", "epoch", CELL_NUMBER},     {"FROM", "seq_from", CELL_NUMBER},
 	{"TO", "seq_to", CELL_NUMBER},       {"MISSING", "missing.count", CELL_NUMBER},
 	{"LOST", "lost.count", CELL_NUMBER}, {"FIRST SEEN", "first_seen", CELL_TEXT},
+	{"ASKED", "asked", CELL_NUMBER},     {"ASKED AT", "asked_at", CELL_TEXT},
 	{"CLOSED", "closed_at", CELL_TEXT},
 };
 

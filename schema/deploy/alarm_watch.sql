@@ -110,6 +110,22 @@ $$;
 COMMENT ON FUNCTION coldchain.condition_ends(text, int, smallint, timestamptz) IS
 	'A condition, if it holds, ended then: its alarm is raised if that is still to be done, and cleared.';
 
+CREATE FUNCTION coldchain.conditions_end_with_service() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM coldchain.condition_ends(c.kind, c.device_id, c.probe, greatest(c.since, now()))
+	FROM (SELECT x.* FROM coldchain.condition AS x WHERE x.device_id = new.device_id OFFSET 0) AS c;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION coldchain.conditions_end_with_service() IS
+	'Trigger: nothing of a device that is banned or decommissioned goes on to be alarmed of. Excursions stay: they are evidence.';
+CREATE TRIGGER conditions_end_with_service AFTER UPDATE OF state ON fleet.device
+	FOR EACH ROW WHEN (new.state IN ('banned', 'decommissioned') AND old.state IS DISTINCT FROM new.state)
+	EXECUTE FUNCTION coldchain.conditions_end_with_service();
+
 CREATE FUNCTION coldchain.watch_devices(devices int[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -300,7 +316,7 @@ COMMENT ON FUNCTION coldchain.watch_silence(int) IS
 	'Finds up to so many devices that should have been heard: active, not turned off, not in flight mode (configuration flight_mode), not '
 	'below 5 % battery, and not heard for their wake interval (a day below 10 %) and what the rule adds. 1: call it again at once. Call it once a minute.';
 
-REVOKE ALL ON FUNCTION coldchain.condition_key(smallint, timestamptz), coldchain.shipment_of(int, timestamptz),
+REVOKE ALL ON FUNCTION coldchain.conditions_end_with_service(), coldchain.condition_key(smallint, timestamptz), coldchain.shipment_of(int, timestamptz),
 	coldchain.condition_alarm(coldchain.condition), coldchain.condition_begins(text, int, smallint, timestamptz, jsonb),
 	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int), coldchain.states_written(pg_snapshot),
 	coldchain.watch_silence(int) FROM PUBLIC;

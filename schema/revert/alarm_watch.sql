@@ -8,6 +8,8 @@ DROP FUNCTION coldchain.watch(int);
 DROP FUNCTION coldchain.states_written(pg_snapshot);
 DROP FUNCTION coldchain.watch_due(int);
 DROP FUNCTION coldchain.watch_devices(int[]);
+DROP TRIGGER conditions_end_with_service ON fleet.device;
+DROP FUNCTION coldchain.conditions_end_with_service();
 DROP FUNCTION coldchain.condition_ends(text, int, smallint, timestamptz);
 DROP FUNCTION coldchain.condition_begins(text, int, smallint, timestamptz, jsonb);
 DROP FUNCTION coldchain.condition_alarm(coldchain.condition);

@@ -2,7 +2,7 @@
 -- What devices tell becomes alarms by the time at which it was measured: door, tampering, power, battery, probes; and silence by ours.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(17);
+SELECT plan(20);
 
 SELECT fleet.register_device('watch-1', 'watch', 'one', '') AS a \gset
 SELECT fleet.register_device('watch-2', 'watch', 'one', '') AS b \gset
@@ -80,6 +80,12 @@ UPDATE telemetry.device_state SET received_at = now() - interval '3 hours' WHERE
 UPDATE fleet.config_report SET body = '{"wake_interval_s": 600, "flight_mode": true}' WHERE device_id = :a;
 SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
 SELECT is((SELECT count(*) FROM pg_temp.alarms(:a, 'silence')), 1::bigint, 'test_in_an_aeroplane_silence_is_expected');
+
+-- Nobody looks after a device that is out of service: what is said of it must not stay on the list.
+SELECT isnt_empty(format('SELECT FROM coldchain.alarm WHERE device_id = %s AND cleared_at IS NULL', :b), 'test_there_is_something_to_end');
+UPDATE fleet.device SET state = 'decommissioned' WHERE device_id = :b;
+SELECT is_empty(format('SELECT FROM coldchain.alarm WHERE device_id = %s AND cleared_at IS NULL', :b), 'test_alarms_end_with_the_service_of_their_device');
+SELECT is_empty(format('SELECT FROM coldchain.condition WHERE device_id = %s', :b), 'test_and_so_does_what_could_become_one');
 
 SELECT * FROM finish();
 ROLLBACK;

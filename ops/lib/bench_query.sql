@@ -38,7 +38,15 @@ SELECT device_id, 0, 10, 30, '{[10,31)}', '{}', since + interval '310 minutes' F
 UPDATE telemetry.device_state AS s SET rollup_from = w.since, reading_ts = now(), received_at = now() - CASE WHEN w.n % 200 = 10 THEN interval '1 day' ELSE '0' END
 FROM watched AS w WHERE w.device_id = s.device_id;
 INSERT INTO coldchain.due (device_id, since) SELECT device_id, '-infinity' FROM watched WHERE n % 50 = 0 OR n % 100 = 15;
+
+\echo '  calibrations, but of a tenth of the devices'
+INSERT INTO coldchain.calibration (device_id, certificate, laboratory, calibrated_on, valid_until, lower_c, upper_c, valid, latest)
+SELECT device_id, 'B-' || n, 'Bench', current_date - 200, current_date + 165, -20, 40,
+	tstzrange((current_date - 200)::timestamp AT TIME ZONE 'UTC', (current_date + 166)::timestamp AT TIME ZONE 'UTC'), true FROM watched WHERE n % 10 <> 3;
+INSERT INTO coldchain.calibration_point (calibration_id, point, device_id, status, reference_c, indicated_c, uncertainty_c, coverage_factor)
+SELECT c.calibration_id, p.point, c.device_id, 'as-left', p.at, p.at + c.device_id % 7 / 10.0, 0.1, 2
+FROM coldchain.calibration AS c CROSS JOIN (VALUES (1, -20), (2, 5), (3, 40)) AS p (point, at);
 RESET synchronous_commit;
 CHECKPOINT;
 VACUUM (ANALYZE) fleet.device, fleet.listing, telemetry.device_state, telemetry.measurement, fleet.model;
-ANALYZE coldchain.assignment, coldchain.shipment, coldchain.lot, coldchain.shipment_lot, coldchain.lane;
+ANALYZE coldchain.calibration, coldchain.calibration_point, coldchain.assignment, coldchain.shipment, coldchain.lot, coldchain.shipment_lot, coldchain.lane;

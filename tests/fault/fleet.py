@@ -29,6 +29,14 @@ def faketime():
     return found[0] if found else None
 
 
+def sweep_faketime():
+    """What libfaketime shared within processes that were killed: it refuses to work in another one that is given such a number."""
+    for left in Path("/dev/shm").glob("*faketime_s*_[0-9]*"):
+        if not Path("/proc", left.name.rpartition("_")[2]).exists():
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
 class Disk:
     """A small file system, where this process may mount one; else a folder that cannot be filled."""
 
@@ -200,6 +208,7 @@ class Fleet:
             if keep:
                 shutil.copytree(self.stack.dir / "log", self.kept / "log")
             self.stack.down()
+        sweep_faketime()
         if self.proxy:
             self.proxy.close()
         self.disk.close()

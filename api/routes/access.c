@@ -91,4 +91,4 @@ static const struct route rows[] = {
 	 PARAMS(token_revoke_params),
 	 .statement = &stmt_api_token_revoke},
 };
-const struct route_table routes_access = TABLE(rows);
+const struct part routes_access = PART_OF(rows);

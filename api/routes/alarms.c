@@ -224,4 +224,4 @@ static const struct route rows[] = {
 	 PARAMS(delivery_params),
 	 .statement = &stmt_api_delivery_replay},
 };
-const struct route_table routes_alarms = TABLE(rows);
+const struct part routes_alarms = PART_OF(rows);

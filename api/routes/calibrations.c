@@ -124,4 +124,4 @@ static const struct route rows[] = {
 	 FIELDS(calibration_void_fields),
 	 .statement = &stmt_api_calibration_void},
 };
-const struct route_table routes_calibrations = TABLE(rows);
+const struct part routes_calibrations = PART_OF(rows);

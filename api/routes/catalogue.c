@@ -186,4 +186,4 @@ static const struct route rows[] = {
 	 PARAMS(geofence_delete_params),
 	 .statement = &stmt_api_geofence_delete},
 };
-const struct route_table routes_catalogue = TABLE(rows);
+const struct part routes_catalogue = PART_OF(rows);

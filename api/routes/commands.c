@@ -173,4 +173,4 @@ static const struct route rows[] = {
 	 FIELDS(why_fields),
 	 .statement = &stmt_api_request_resume},
 };
-const struct route_table routes_commands = TABLE(rows);
+const struct part routes_commands = PART_OF(rows);

@@ -236,4 +236,4 @@ static const struct route rows[] = {
 	 PARAMS(device_history_params),
 	 .statement = &stmt_api_config_history},
 };
-const struct route_table routes_devices = TABLE(rows);
+const struct part routes_devices = PART_OF(rows);

@@ -54,4 +54,4 @@ static const struct route rows[] = {
 	 .reader = &cce_reader,
 	 .statement = &stmt_api_cce_import},
 };
-const struct route_table routes_exchange = TABLE(rows);
+const struct part routes_exchange = PART_OF(rows);

@@ -85,4 +85,4 @@ static const struct route rows[] = {
 	 PARAMS(group_member_params),
 	 .statement = &stmt_api_group_leave},
 };
-const struct route_table routes_groups = TABLE(rows);
+const struct part routes_groups = PART_OF(rows);

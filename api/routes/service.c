@@ -25,4 +25,4 @@ static const struct route rows[] = {
 	 .statement = &stmt_api_stream,
 	 .live = true},
 };
-const struct route_table routes_service = TABLE(rows);
+const struct part routes_service = PART_OF(rows);

@@ -314,4 +314,4 @@ static const struct route rows[] = {
 	 PARAMS(excursion_params),
 	 .statement = &stmt_api_excursion},
 };
-const struct route_table routes_shipments = TABLE(rows);
+const struct part routes_shipments = PART_OF(rows);

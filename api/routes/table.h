@@ -6,29 +6,19 @@
 #define COLDFLEET_API_ROUTES_TABLE_H
 
 #include "api/router.h"
+#include "core/join.h"
 
-struct route_table {
-	const struct route *rows;
-	size_t count;
-};
-
-extern const struct route_table routes_service;
-extern const struct route_table routes_devices;
-extern const struct route_table routes_groups;
-extern const struct route_table routes_telemetry;
-extern const struct route_table routes_exchange;
-extern const struct route_table routes_commands;
-extern const struct route_table routes_alarms;
-extern const struct route_table routes_calibrations;
-extern const struct route_table routes_catalogue;
-extern const struct route_table routes_shipments;
-extern const struct route_table routes_access;
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define TABLE(rows_)                                                                                                   \
-	{                                                                                                              \
-		.rows = (rows_), .count = COUNT(rows_)                                                                 \
-	}
+extern const struct part routes_service;
+extern const struct part routes_devices;
+extern const struct part routes_groups;
+extern const struct part routes_telemetry;
+extern const struct part routes_exchange;
+extern const struct part routes_commands;
+extern const struct part routes_alarms;
+extern const struct part routes_calibrations;
+extern const struct part routes_catalogue;
+extern const struct part routes_shipments;
+extern const struct part routes_access;
 
 #define QUERY(name_, type_, ...)                                                                                       \
 	{                                                                                                              \

@@ -74,4 +74,4 @@ static const struct route rows[] = {
 	 PARAMS(quarantined_params),
 	 .statement = &stmt_api_quarantine_replay},
 };
-const struct route_table routes_telemetry = TABLE(rows);
+const struct part routes_telemetry = PART_OF(rows);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/ctl/command.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "ops/ctl/commands/table.h"
 
 #define MOST 256
@@ -22,7 +19,7 @@ const struct option common_options[] = {
 const size_t common_option_count = COUNT(common_options);
 
 /* In the order of --help. */
-static const struct command_table *const tables[] = {
+static const struct part *const parts[] = {
 	&commands_devices,   &commands_groups, &commands_telemetry,    &commands_loggers,
 	&commands_commands,  &commands_alarms, &commands_calibrations, &commands_catalogue,
 	&commands_shipments, &commands_access, &commands_service,
@@ -33,14 +30,8 @@ const struct command *commands_all(size_t *count)
 	static struct command all[MOST];
 	static size_t have;
 
-	if (have == 0) {
-		for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-			if (have + tables[i]->count > MOST)
-				abort();
-			memcpy(all + have, tables[i]->rows, tables[i]->count * sizeof(all[0]));
-			have += tables[i]->count;
-		}
-	}
+	if (have == 0)
+		have = join(parts, COUNT(parts), sizeof(all[0]), all, MOST);
 	*count = have;
 	return all;
 }

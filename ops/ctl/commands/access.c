@@ -94,4 +94,4 @@ static const struct command rows[] = {
 	 OPTIONS(why_options),
 	 .run = run_act},
 };
-const struct command_table commands_access = TABLE(rows);
+const struct part commands_access = PART_OF(rows);

@@ -97,4 +97,4 @@ static const struct command rows[] = {
 	 OPTIONS(why_options),
 	 .run = run_act},
 };
-const struct command_table commands_alarms = TABLE(rows);
+const struct part commands_alarms = PART_OF(rows);

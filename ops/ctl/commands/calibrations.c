@@ -69,4 +69,4 @@ static const struct command rows[] = {
 	 OPTIONS(void_options),
 	 .run = run_act},
 };
-const struct command_table commands_calibrations = TABLE(rows);
+const struct part commands_calibrations = PART_OF(rows);

@@ -84,4 +84,4 @@ static const struct command rows[] = {
 	 .path = "/v1/profiles/{name}",
 	 .run = run_show},
 };
-const struct command_table commands_catalogue = TABLE(rows);
+const struct part commands_catalogue = PART_OF(rows);

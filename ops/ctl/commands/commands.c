@@ -205,4 +205,4 @@ static const struct command rows[] = {
 	 .path = "/v1/requests/{id}",
 	 .run = run_watch},
 };
-const struct command_table commands_commands = TABLE(rows);
+const struct part commands_commands = PART_OF(rows);

@@ -194,4 +194,4 @@ static const struct command rows[] = {
 	 COLUMNS(rows_columns),
 	 .run = run_list},
 };
-const struct command_table commands_devices = TABLE(rows);
+const struct part commands_devices = PART_OF(rows);

@@ -66,4 +66,4 @@ static const struct command rows[] = {
 	 OPTIONS(why_options),
 	 .run = run_act},
 };
-const struct command_table commands_groups = TABLE(rows);
+const struct part commands_groups = PART_OF(rows);

@@ -39,4 +39,4 @@ static const struct command rows[] = {
 	 COLUMNS(logger_columns),
 	 .run = run_list},
 };
-const struct command_table commands_loggers = TABLE(rows);
+const struct part commands_loggers = PART_OF(rows);

@@ -27,4 +27,4 @@ static const struct command rows[] = {
 	 .path = "/readyz",
 	 .run = run_health},
 };
-const struct command_table commands_service = TABLE(rows);
+const struct part commands_service = PART_OF(rows);

@@ -224,4 +224,4 @@ static const struct command rows[] = {
 	 .path = "/v1/excursions/{id}",
 	 .run = run_show},
 };
-const struct command_table commands_shipments = TABLE(rows);
+const struct part commands_shipments = PART_OF(rows);

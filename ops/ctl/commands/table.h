@@ -5,30 +5,21 @@
 #ifndef COLDFLEET_CTL_COMMANDS_TABLE_H
 #define COLDFLEET_CTL_COMMANDS_TABLE_H
 
+#include "core/join.h"
 #include "ops/ctl/command.h"
 
-struct command_table {
-	const struct command *rows;
-	size_t count;
-};
+extern const struct part commands_devices;
+extern const struct part commands_groups;
+extern const struct part commands_telemetry;
+extern const struct part commands_loggers;
+extern const struct part commands_commands;
+extern const struct part commands_alarms;
+extern const struct part commands_calibrations;
+extern const struct part commands_catalogue;
+extern const struct part commands_shipments;
+extern const struct part commands_access;
+extern const struct part commands_service;
 
-extern const struct command_table commands_devices;
-extern const struct command_table commands_groups;
-extern const struct command_table commands_telemetry;
-extern const struct command_table commands_loggers;
-extern const struct command_table commands_commands;
-extern const struct command_table commands_alarms;
-extern const struct command_table commands_calibrations;
-extern const struct command_table commands_catalogue;
-extern const struct command_table commands_shipments;
-extern const struct command_table commands_access;
-extern const struct command_table commands_service;
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define TABLE(rows_)                                                                                                   \
-	{                                                                                                              \
-		.rows = (rows_), .count = COUNT(rows_)                                                                 \
-	}
 #define OPTIONS(a) .options = (a), .option_count = COUNT(a)
 #define COLUMNS(a) .columns = (a), .column_count = COUNT(a)
 #define PAGE                                                                                                           \

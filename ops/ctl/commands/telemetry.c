@@ -100,4 +100,4 @@ static const struct command rows[] = {
 	 .path = "/v1/quarantine/{id}:replay",
 	 .run = run_act},
 };
-const struct command_table commands_telemetry = TABLE(rows);
+const struct part commands_telemetry = PART_OF(rows);

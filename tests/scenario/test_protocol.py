@@ -4,6 +4,7 @@ the reasons for quarantine are those that it prints."""
 
 import json
 import re
+import subprocess
 
 import cbor2
 import pytest
@@ -32,6 +33,11 @@ def rows(stack, serial):
         order by epoch, seq, probe""", [serial])
 
 
+def gaps(stack, serial):
+    return stack.sql("""select epoch, seq_from, missing::text, lost::text, closed_at is not null from telemetry.gap
+        join fleet.device using (device_id) where serial = %s order by epoch, seq_from""", [serial])
+
+
 def test_conversation_of_the_page_has_the_receipts_that_it_prints(stack):
     start = now() - 1200
     with Device(stack, "spare-01") as device:
@@ -53,9 +59,28 @@ def test_conversation_of_the_page_has_the_receipts_that_it_prints(stack):
         (0, 5, 0, 4.9, None, None, None, start + 300),
         (0, 6, 0, 5.1, None, True, {"co2": {"u": "ppm", "v": 412}}, start + 600),
         (0, 6, 1, -70.0, None, None, None, start + 600),
+        (0, 9, 0, 5.1, None, None, None, start + 870),
         (1, 0, 0, 5.2, None, None, None, start + 900),
     ]
-    assert stack.value("select lost from telemetry.gap join fleet.device using (device_id) where serial = 'spare-01'")
+    assert [gap[2:] for gap in gaps(stack, "spare-01")] == [("{}", "{[3,4)}", True), ("{}", "{[7,9)}", True)]
+
+
+def test_reference_tracker_says_lost_for_all_that_is_asked_of_an_epoch_it_has_left(stack, tmp_path):
+    serial, start = "left-01", now() - 1200
+    stack.enrol(serial)
+    with Device(stack, serial) as device:
+        for seq in (0, 4, 7):
+            device.send([{"bt": start + seq, "n": "seq", "v": seq}, {"n": "temp", "v": 4.5}])
+    wait_for(lambda: len(gaps(stack, serial)) == 2, 10, "both gaps")
+    (tmp_path / "serials").write_text(f"{serial}\n")
+    tracker = stack.tracker_start("run", "--serials", tmp_path / "serials", "--epoch", "1", "--interval", "0.2",
+                                  stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: gaps(stack, serial) == [(0, 1, "{}", "{[1,4)}", True), (0, 5, "{}", "{[5,7)}", True)], 40,
+                 "the answer: the ledger asks again after 10 s")
+    finally:
+        tracker.kill()
+        tracker.wait()
 
 
 def test_bytes_of_the_cbor_example_are_the_json_example_and_are_stored_alike(stack):

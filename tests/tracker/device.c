@@ -262,15 +262,23 @@ static void resend(struct device *d, const struct receipt *r)
 		device_send(d, run, JOB_RESEND);
 }
 
-static void tell_lost(struct device *d, const struct receipt *r)
+/* Until the report is stored, receipts go on to ask for the same numbers; a receipt that asks for the next ones shows
+ * that it is. */
+static bool told_just_now(const struct device *d, int32_t epoch, int32_t first, int64_t now)
 {
-	struct range lost[LOST_MAX];
-	size_t n = flash_lost(d->flash, r, lost);
+	return d->lost_told.at != 0 && now - d->lost_told.at < LOST_AGAIN && d->lost_told.epoch == epoch &&
+	       d->lost_told.first >= first;
+}
+
+static void tell_lost(struct device *d, const struct receipt *r, const struct range *lost, size_t n)
+{
 	int64_t now = device_clock_us(CLOCK_MONOTONIC);
 
-	if (n == 0 || now - d->lost_told < LOST_AGAIN)
+	if (n == 0 || told_just_now(d, r->epoch, lost[0].first, now))
 		return;
-	d->lost_told = now;
+	d->lost_told.at = now;
+	d->lost_told.epoch = r->epoch;
+	d->lost_told.first = lost[0].first;
 	for (size_t i = 0; i < n; i++) {
 		log_warn(d->serial, "lost=%" PRId32 "-%" PRId32, lost[i].first, lost[i].last);
 		d->counts.lost += (size_t)(lost[i].last - lost[i].first) + 1;
@@ -301,6 +309,24 @@ static void answer_epoch(struct device *d, const struct receipt *r)
 	go_on(d);
 }
 
+static void take_own(struct device *d, const struct receipt *r)
+{
+	struct range lost[LOST_MAX];
+	size_t stored = flash_cover(d->flash, r);
+
+	d->counts.stored += stored;
+	if (stored > 0)
+		d->ask_wait = ASK_FIRST;
+	evtimer_del(d->timer);
+	if (d->state == DEV_SENDING) {
+		tell_lost(d, r, lost, flash_lost(d->flash, r, lost));
+		resend(d, r);
+		if (flash_used(d->flash) > 0)
+			arm(d, d->ask_wait);
+	}
+	d->cb(d, DEVICE_PROGRESS, d->arg);
+}
+
 static void take_receipt(struct device *d, const struct mqtt_message *message)
 {
 	struct receipt r;
@@ -320,20 +346,10 @@ static void take_receipt(struct device *d, const struct mqtt_message *message)
 		answer_epoch(d, &r);
 		return;
 	}
-	if (r.epoch != flash_epoch(d->flash))
-		return;
-	size_t stored = flash_cover(d->flash, &r);
-	d->counts.stored += stored;
-	if (stored > 0)
-		d->ask_wait = ASK_FIRST;
-	evtimer_del(d->timer);
-	if (d->state == DEV_SENDING) {
-		tell_lost(d, &r);
-		resend(d, &r);
-		if (flash_used(d->flash) > 0)
-			arm(d, d->ask_wait);
-	}
-	d->cb(d, DEVICE_PROGRESS, d->arg);
+	if (r.epoch == flash_epoch(d->flash))
+		take_own(d, &r);
+	else if (d->state == DEV_SENDING && epoch_left(flash_epoch(d->flash), r.epoch))
+		tell_lost(d, &r, r.missing, r.missing_count);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -45,7 +45,10 @@ struct device {
 	size_t flight_count;
 	struct epoch_search search;
 	double ask_wait;
-	int64_t lost_told;
+	struct {
+		int64_t at; /* of the monotonic clock, 0: never */
+		int32_t epoch, first;
+	} lost_told; /* the last report of lost samples: when, of which epoch, from which number on */
 	struct device_counts counts;
 };
 

@@ -32,6 +32,11 @@ bool epoch_search_answer(struct epoch_search *s, const struct receipt *r)
 	return s->unused >= 0 && s->unused - s->used <= 1;
 }
 
+bool epoch_left(int32_t own, int32_t of)
+{
+	return of < own && own <= EPOCH_RUN_MAX;
+}
+
 int32_t epoch_of_series(uint64_t fingerprint)
 {
 	return EPOCH_REPLAY_FIRST + (int32_t)(fingerprint % (EPOCH_MAX - EPOCH_REPLAY_FIRST + 1));

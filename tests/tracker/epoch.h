@@ -27,6 +27,11 @@ int32_t epoch_search_ask(const struct epoch_search *s);
 /* Takes the answer to that question. True when `unused` is the epoch looked for. */
 bool epoch_search_answer(struct epoch_search *s, const struct receipt *r);
 
+/* Whether a tracker that numbers in epoch `own` has been in epoch `of` before and left it: its flash was lost, so it
+ * holds nothing of that. Never true between series, nor between a series and what is measured: another flash may hold
+ * those. */
+bool epoch_left(int32_t own, int32_t of);
+
 /* The epoch of a replayed series: the same for the same samples, so that a file replayed twice makes no second rows. */
 int32_t epoch_of_series(uint64_t fingerprint);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A tracker deletes by receipt, so it believes only receipts that are exactly right; and the search for an unused epoch
- * ends at one, whatever was used before. */
+ * ends at one, whatever was used before; what it was in before it is known, too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -194,6 +194,19 @@ static void test_epochs_of_series_never_meet_those_of_measurements(void **state)
 	}
 }
 
+static void test_epochs_below_the_own_one_were_left_but_not_those_of_series(void **state)
+{
+	(void)state;
+	assert_true(epoch_left(1, 0));
+	assert_true(epoch_left(EPOCH_RUN_MAX, 7));
+	assert_false(epoch_left(1, 1));
+	assert_false(epoch_left(1, 2));
+	assert_false(epoch_left(1, EPOCH_REPLAY_FIRST));
+	assert_false(epoch_left(EPOCH_REPLAY_FIRST + 1, EPOCH_REPLAY_FIRST));
+	assert_false(epoch_left(EPOCH_REPLAY_FIRST, 0));
+	assert_false(epoch_left(EPOCH_MAX, EPOCH_RUN_MAX));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +220,7 @@ int main(void)
 		cmocka_unit_test(test_search_ends_at_the_last_epoch_when_all_are_used),
 		cmocka_unit_test(test_answer_to_another_question_is_ignored),
 		cmocka_unit_test(test_epochs_of_series_never_meet_those_of_measurements),
+		cmocka_unit_test(test_epochs_below_the_own_one_were_left_but_not_those_of_series),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

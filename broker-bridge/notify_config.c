@@ -26,9 +26,8 @@ const struct config_item notify_config_items[] = {
 	ROW(ca, CONFIG_TEXT, "", 0, 0, false,
 	    "PEM file of authorities that webhooks' certificates may be signed by; empty: those of the system"),
 	ROW(look_every, CONFIG_SECONDS, "1s", 0.05, 60, true,
-	    "how often to look for what is due: devices that tell of tampering, an open door and the like, attempts to "
-	    "be made "
-	    "again, alarms that escalate"),
+	    "how often to look for what is due: devices that tell of tampering, an open door and the like (less often, "
+	    "up to 3 s, when a look takes long), attempts to be made again, alarms that escalate"),
 	ROW(evaluate_every, CONFIG_SECONDS, "250ms", 0.02, 60, true,
 	    "how often to look for devices to evaluate for excursions"),
 	ROW(rollup_every, CONFIG_SECONDS, "60s", 0.1, 3600, true,

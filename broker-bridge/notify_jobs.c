@@ -15,6 +15,9 @@
 
 #define MOST  1000
 #define AGAIN 5.0 /* seconds; after a failure */
+#define REST  50  /* times as long as it took: a job that rests costs a fiftieth of a processor */
+#define LATE                                                                                                           \
+	3.0 /* seconds; what a device tells of itself is to alarm within five, and a look and the telling take some */
 
 static const char object[] = "jobs";
 
@@ -25,19 +28,20 @@ struct job {
 	int most;                /* of what one call does */
 	bool days;               /* $1 is how many days are kept */
 	double factor;           /* of `every` */
+	double rests;            /* seconds at most, after it took long; 0: it does not rest */
 };
 
 static const struct job excursions[] = {
-	{&stmt_notify_evaluate, offsetof(struct notify_config, evaluate_every), M_EVALUATED, 200, false, 1},
+	{&stmt_notify_evaluate, offsetof(struct notify_config, evaluate_every), M_EVALUATED, 200, false, 1, 0},
 };
 static const struct job rest[] = {
-	{&stmt_notify_rollup, offsetof(struct notify_config, rollup_every), M_ROLLED_UP, 200, false, 1},
-	{&stmt_notify_watch, offsetof(struct notify_config, look_every), M_WATCHED, MOST, false, 1},
-	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, MOST, false, 1},
-	{&stmt_notify_silence, offsetof(struct notify_config, silence_every), M_SILENCES, MOST, false, 1},
-	{&stmt_notify_calibration, offsetof(struct notify_config, silence_every), M_CALIBRATIONS, MOST, false, 10},
-	{&stmt_notify_push, offsetof(struct notify_config, push_every), M_PUSHED, 200, false, 1},
-	{&stmt_notify_forget, offsetof(struct notify_config, look_every), M_FORGOTTEN, MOST, true, 600},
+	{&stmt_notify_rollup, offsetof(struct notify_config, rollup_every), M_ROLLED_UP, 200, false, 1, 0},
+	{&stmt_notify_watch, offsetof(struct notify_config, look_every), M_WATCHED, MOST, false, 1, LATE},
+	{&stmt_notify_escalate, offsetof(struct notify_config, look_every), M_ESCALATED, MOST, false, 1, 0},
+	{&stmt_notify_silence, offsetof(struct notify_config, silence_every), M_SILENCES, MOST, false, 1, 0},
+	{&stmt_notify_calibration, offsetof(struct notify_config, silence_every), M_CALIBRATIONS, MOST, false, 10, 0},
+	{&stmt_notify_push, offsetof(struct notify_config, push_every), M_PUSHED, 200, false, 1, 0},
+	{&stmt_notify_forget, offsetof(struct notify_config, look_every), M_FORGOTTEN, MOST, true, 600, 0},
 };
 #define MOST_JOBS (sizeof(rest) / sizeof(rest[0]))
 
@@ -86,20 +90,27 @@ static void on_row(struct db *db, const PGresult *res, void *arg)
 		j->did = pg_read_int4(PQgetvalue(res, 0, 0));
 }
 
+/* How long after a call that did all there was to do the next one is due. */
+static double wait_after(const struct jobs *j, const struct job *job, double took)
+{
+	double every = *(const double *)(const void *)((const char *)j->config + job->every) * job->factor;
+	double rests = REST * took < job->rests ? REST * took : job->rests;
+	return every > rests ? every : rests;
+}
+
 static void on_end(struct db *db, bool ok, const char *sqlstate, const struct err *e, void *arg)
 {
 	struct jobs *j = arg;
 	const struct job *job = &j->table[j->running];
-	double now = clock_seconds(), every;
+	double now = clock_seconds(), wait = wait_after(j, job, now - j->began);
 	(void)db, (void)sqlstate;
-	every = *(const double *)(const void *)((const char *)j->config + job->every) * job->factor;
 	metric_add(j->metrics, M_JOBS, 1);
 	metric_observe(j->metrics, M_JOB_SECONDS, now - j->began);
 	if (!ok)
 		log_warn(object, "%s failed: %s", job->statement->name, e->detail);
 	else
 		metric_add(j->metrics, job->done, j->did);
-	j->due[j->running] = now + (!ok ? (every > AGAIN ? every : AGAIN) : j->did > 0 ? 0 : every);
+	j->due[j->running] = now + (!ok ? (wait > AGAIN ? wait : AGAIN) : j->did > 0 ? 0 : wait);
 	j->running = j->count;
 	set_timer(j);
 }

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Conditions of devices that alarm: an open door, tampering, no mains power, a low battery, a broken probe, silence. Ingest does
--- nothing for them: coldchain.watch() looks, every second or so, at the devices whose latest state was written since it looked
--- last, and reads what they have measured since. What was told holds until something else is told. A condition is a row from
--- the moment of measurement at which it began; it alarms when it has lasted as long as coldchain.alarm_rule says.
+-- nothing for them: coldchain.watch() looks, every second or so, for devices whose latest state was written since it looked last and
+-- may tell of any, and reads what they have measured since. What was told holds until something else is told. A condition is a row
+-- from the moment of measurement at which it began; it alarms when it has lasted as long as coldchain.alarm_rule says.
 BEGIN;
 
 SET LOCAL ROLE coldfleet_owner;
@@ -220,7 +220,7 @@ END
 $$;
 COMMENT ON FUNCTION coldchain.watch_due(int) IS 'Raises the alarms of conditions that have lasted long enough, up to so many; returns how many.';
 
-CREATE FUNCTION coldchain.states_written(seen pg_snapshot) RETURNS int[]
+CREATE FUNCTION coldchain.watch_news(seen pg_snapshot, OUT told int[], OUT moved int[])
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -229,14 +229,24 @@ DECLARE
 	base CONSTANT xid8 := pg_snapshot_xmin(pg_current_snapshot());
 	newest CONSTANT bigint := base::text::bigint + age(base::xid);
 	reach CONSTANT bigint := newest - pg_snapshot_xmin(seen)::text::bigint;
+	low CONSTANT real := (SELECT max(r.below) FROM coldchain.alarm_rule AS r WHERE r.kind = 'battery' AND r.enabled);
 BEGIN
-	RETURN ARRAY(SELECT s.device_id FROM telemetry.device_state AS s
-		WHERE age(s.xmin) <= reach AND NOT pg_visible_in_snapshot((greatest(newest - age(s.xmin), 3)::text)::xid8, seen)
-		ORDER BY s.device_id);
+	-- Most have told of nothing but a temperature. That shows in the row that is at hand, so nothing else is asked about them.
+	SELECT coalesce(array_agg(n.device_id ORDER BY n.device_id) FILTER (WHERE n.told), '{}'),
+		coalesce(array_agg(n.device_id ORDER BY n.device_id) FILTER (WHERE n.moved), '{}') INTO told, moved
+	FROM (SELECT s.device_id,
+			coalesce(s.door_ts, s.tampered_ts, s.power_ts) IS NOT NULL OR s.temperature_ts IS DISTINCT FROM s.reading_ts OR s.battery_pct < low
+				OR s.device_id IN (SELECT c.device_id FROM coldchain.condition AS c WHERE c.kind IN ('sensor', 'battery', 'silence')) AS told,
+			s.position_ts IS NOT NULL AND s.device_id IN (SELECT a.device_id FROM coldchain.shipment AS p JOIN coldchain.assignment AS a USING (shipment_id)
+				WHERE p.geofenced AND p.state IN ('ready', 'shipping')) AS moved
+		FROM telemetry.device_state AS s
+		WHERE age(s.xmin) <= reach AND NOT pg_visible_in_snapshot((greatest(newest - age(s.xmin), 3)::text)::xid8, seen) OFFSET 0) AS n
+	WHERE n.told OR n.moved;
 END
 $$;
-COMMENT ON FUNCTION coldchain.states_written(pg_snapshot) IS
-	'The devices whose row of telemetry.device_state was written by a transaction that the snapshot did not see.';
+COMMENT ON FUNCTION coldchain.watch_news(pg_snapshot) IS
+	'Of the devices whose row of telemetry.device_state was written by a transaction that the snapshot did not see, those for which '
+	'coldchain.watch_devices() (told) and coldchain.stages_move() (moved) may have anything to do.';
 
 CREATE FUNCTION coldchain.watch(most int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
@@ -246,16 +256,18 @@ AS $$
 DECLARE
 	this CONSTANT pg_snapshot := pg_current_snapshot();
 	at coldchain.watch_state;
-	changed int[];
+	news record;
 BEGIN
 	SELECT * INTO at FROM coldchain.watch_state FOR UPDATE SKIP LOCKED;
 	IF at.one_row IS NULL THEN
 		RETURN 0;
 	END IF;
-	changed := coldchain.states_written(at.seen);
-	FOR part IN 0..(cardinality(changed) - 1) / most LOOP
-		PERFORM coldchain.watch_devices(changed[part * most + 1:(part + 1) * most]);
-		PERFORM coldchain.stages_move(changed[part * most + 1:(part + 1) * most]);
+	SELECT * INTO news FROM coldchain.watch_news(at.seen);
+	FOR n IN 1..cardinality(news.told) BY most LOOP
+		PERFORM coldchain.watch_devices(news.told[n:n + most - 1]);
+	END LOOP;
+	FOR n IN 1..cardinality(news.moved) BY most LOOP
+		PERFORM coldchain.stages_move(news.moved[n:n + most - 1]);
 	END LOOP;
 	UPDATE coldchain.watch_state SET looked_at = now(), seen = this;
 	RETURN CASE WHEN coldchain.watch_due(most) = most THEN 1 ELSE 0 END;
@@ -318,7 +330,7 @@ COMMENT ON FUNCTION coldchain.watch_silence(int) IS
 
 REVOKE ALL ON FUNCTION coldchain.conditions_end_with_service(), coldchain.condition_key(smallint, timestamptz), coldchain.shipment_of(int, timestamptz),
 	coldchain.condition_alarm(coldchain.condition), coldchain.condition_begins(text, int, smallint, timestamptz, jsonb),
-	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int), coldchain.states_written(pg_snapshot),
+	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int), coldchain.watch_news(pg_snapshot),
 	coldchain.watch_silence(int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.watch(int), coldchain.watch_silence(int), coldchain.evaluate(int) TO coldfleet_notify;
 

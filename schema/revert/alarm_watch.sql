@@ -5,7 +5,7 @@ BEGIN;
 REVOKE EXECUTE ON FUNCTION coldchain.evaluate(int) FROM coldfleet_notify;
 DROP FUNCTION coldchain.watch_silence(int);
 DROP FUNCTION coldchain.watch(int);
-DROP FUNCTION coldchain.states_written(pg_snapshot);
+DROP FUNCTION coldchain.watch_news(pg_snapshot);
 DROP FUNCTION coldchain.watch_due(int);
 DROP FUNCTION coldchain.watch_devices(int[]);
 DROP TRIGGER conditions_end_with_service ON fleet.device;

@@ -2,7 +2,7 @@
 -- What devices tell becomes alarms by the time at which it was measured: door, tampering, power, battery, probes; and silence by ours.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(20);
+SELECT plan(25);
 
 SELECT fleet.register_device('watch-1', 'watch', 'one', '') AS a \gset
 SELECT fleet.register_device('watch-2', 'watch', 'one', '') AS b \gset
@@ -86,6 +86,40 @@ SELECT isnt_empty(format('SELECT FROM coldchain.alarm WHERE device_id = %s AND c
 UPDATE fleet.device SET state = 'decommissioned' WHERE device_id = :b;
 SELECT is_empty(format('SELECT FROM coldchain.alarm WHERE device_id = %s AND cleared_at IS NULL', :b), 'test_alarms_end_with_the_service_of_their_device');
 SELECT is_empty(format('SELECT FROM coldchain.condition WHERE device_id = %s', :b), 'test_and_so_does_what_could_become_one');
+
+-- Who is passed over: a look asks about those only of whom the latest state says that something may be the matter. Devices of every kind, by chance.
+SELECT setseed(0.25);
+SELECT fleet.register_device('passed-' || n, 'watch', 'one', '') FROM generate_series(1, 600) AS n;
+CREATE TEMP TABLE passed AS SELECT device_id FROM fleet.device WHERE serial LIKE 'passed-%';
+CREATE FUNCTION pg_temp.now_and_then(at timestamptz) RETURNS timestamptz VOLATILE LANGUAGE sql AS $$ SELECT CASE WHEN random() < 0.15 THEN at - floor(random() * 3) * interval '1 minute' END $$;
+UPDATE telemetry.device_state AS s SET received_at = now(), reading_ts = n.at, temperature_ts = CASE WHEN random() < 0.8 THEN n.at ELSE pg_temp.now_and_then(n.at) END,
+	door_ts = pg_temp.now_and_then(n.at), door_open = random() < 0.5, tampered_ts = pg_temp.now_and_then(n.at), tampered = random() < 0.5,
+	power_ts = pg_temp.now_and_then(n.at), mains_power = random() < 0.5, battery_ts = now(), battery_pct = CASE WHEN random() < 0.9 THEN 10 + 90 * random() END
+FROM (SELECT device_id, CASE WHEN random() < 0.9 THEN t0 + interval '2 hours' END AS at FROM passed, base) AS n WHERE n.device_id = s.device_id;
+INSERT INTO telemetry.reading (ts, received_at, device_id, seq, epoch, probe, temperature_c, door_open, tampered, mains_power, flags)
+SELECT reading_ts - m * interval '1 minute', now(), device_id, 9 - m, 0, 0, CASE WHEN temperature_ts = reading_ts THEN 5 ELSE 900 END,
+	CASE WHEN door_ts <= reading_ts - m * interval '1 minute' THEN door_open END, CASE WHEN tampered_ts <= reading_ts - m * interval '1 minute' THEN tampered END,
+	CASE WHEN power_ts <= reading_ts - m * interval '1 minute' THEN mains_power END, CASE WHEN temperature_ts = reading_ts THEN NULL ELSE 1 END
+FROM passed JOIN telemetry.device_state USING (device_id), generate_series(0, 2) AS m WHERE reading_ts IS NOT NULL;
+INSERT INTO coldchain.condition (kind, device_id, probe, since, due_at)
+SELECT kind, device_id, CASE kind WHEN 'sensor' THEN 0 ELSE -1 END, t0, NULL FROM passed, base, unnest(ARRAY['sensor', 'battery', 'silence', 'door', 'tamper', 'power']) AS kind
+WHERE random() < 0.03;
+CREATE FUNCTION pg_temp.known() RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT x::text FROM coldchain.condition AS x WHERE device_id IN (TABLE passed) UNION ALL SELECT x::text FROM coldchain.watched AS x WHERE device_id IN (TABLE passed)
+	UNION ALL SELECT x::text FROM coldchain.alarm AS x WHERE device_id IN (TABLE passed)
+$$;
+CREATE TEMP TABLE before AS SELECT * FROM pg_temp.known();
+CREATE TEMP TABLE told AS SELECT unnest(n.told) AS device_id FROM coldchain.watch_state AS w, coldchain.watch_news(w.seen) AS n;
+CREATE TEMP TABLE not_told AS TABLE passed EXCEPT TABLE told;
+SELECT cmp_ok((SELECT count(*) FROM not_told), '>', 100::bigint, 'test_many_have_told_of_nothing_but_a_temperature');
+SELECT coldchain.watch_devices(ARRAY(TABLE not_told));
+SELECT bag_eq('SELECT * FROM pg_temp.known()', 'TABLE before', 'test_whom_a_look_passes_over_it_would_have_found_nothing_of');
+SELECT coldchain.watch(100);
+CREATE TEMP TABLE after AS SELECT * FROM pg_temp.known();
+SELECT bag_ne('TABLE after', 'TABLE before', 'test_of_the_others_it_finds_something');
+SELECT coldchain.watch_devices(ARRAY(TABLE passed));
+SELECT bag_eq('SELECT * FROM pg_temp.known()', 'TABLE after', 'test_all_that_there_is');
+SELECT is_empty('SELECT unnest(n.moved) FROM coldchain.watch_state AS w, coldchain.watch_news(w.seen) AS n', 'test_nobody_moves_who_is_on_no_geofenced_shipment');
 
 SELECT * FROM finish();
 ROLLBACK;

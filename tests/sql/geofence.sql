@@ -2,7 +2,7 @@
 -- Stages of a shipment that begin and end where its trackers have been, in whatever order their positions come.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(25);
+SELECT plan(28);
 
 SELECT fleet.register_device('geofence-1', 'geofence', 'x', '') AS a \gset
 SELECT date_trunc('hour', now()) - interval '2 days' AS began \gset
@@ -128,6 +128,18 @@ SELECT api.leg_change(:five, 2, jsonb_build_object('started_at', :'began'::times
 	'reason', 'told by telephone'), '*');
 SELECT pg_temp.at(1250, 6.6);
 SELECT is(pg_temp.legs(:five), '1 1220 geofence, 2 1230 person 1240 person', 'test_a_leg_does_not_end_after_a_later_one_that_a_person_ended');
+
+-- Of whom a look asks
+
+CREATE FUNCTION pg_temp.moved() RETURNS SETOF int LANGUAGE sql AS $$
+	SELECT unnest(n.moved) FROM coldchain.watch_state AS w, coldchain.watch_news(w.seen) AS n
+$$;
+UPDATE telemetry.device_state SET received_at = now() WHERE device_id = :a;
+SELECT is_empty('SELECT pg_temp.moved()', 'test_a_tracker_that_never_told_its_position_moves_nothing');
+UPDATE telemetry.device_state SET position_ts = now() WHERE device_id = :a;
+SELECT results_eq('SELECT pg_temp.moved()', ARRAY[:a], 'test_one_that_did_is_looked_at_while_its_shipment_is_under_way');
+UPDATE coldchain.shipment SET geofenced = false WHERE shipment_id = :five;
+SELECT is_empty('SELECT pg_temp.moved()', 'test_and_geofenced');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from commands import insist
 from ingest_helpers import Frozen, Ingest
 from proxy import Proxy
 from stack import BIN, Stack, wait_for
@@ -21,6 +22,8 @@ DAEMONS = ("ingest", "bridge", "signer", "api")
 DISK_MIB = 2500  # PostgreSQL keeps up to 1 GB of WAL
 DEVICES = 20
 INTERVAL = 0.5  # seconds between two samples of a tracker
+LOSE = 0.1  # share of the messages that a tracker believes acknowledged and that nobody ever gets
+HEADERS = 128  # bytes at the beginning of a flash, without which it is no flash
 
 
 def faketime():
@@ -72,6 +75,7 @@ class Fleet:
         self.kept = Path(tempfile.mkdtemp(prefix="coldfleet-trackers-", dir="/var/tmp"))
         self.stack = self.proxy = self.trackers = self.second = None
         self.serials = [f"fault-{n:02}" for n in range(DEVICES)]
+        self.gone, self.left = set(), set()
         try:
             self.stack = Stack(self.disk.folder / "stack", "--trackers", "0", "--source", source)
             self.stack.enrol(*self.serials)
@@ -172,13 +176,47 @@ class Fleet:
     # Trackers
 
     def _tracker_words(self):
-        return ["run", "--serials", self.kept / "serials", "--flash", self.kept / "flash", "--diary", self.kept / "diary", "--epoch", "0",
+        return ["run", "--serials", self.kept / "serials", "--flash", self.kept / "flash", "--diary", self.kept / "diary", "--epoch", "-2",
                 "--port", self.tracker_port, "--interval", INTERVAL, "--start-over", "0.5", "--keepalive", "6", "--resend-after", "3"]
 
     def start_trackers(self):
         (self.kept / "serials").write_text("".join(f"{serial}\n" for serial in self.serials))
         with open(self.kept / "trackers.log", "ab") as log:
-            self.trackers = self.stack.tracker_start(*self._tracker_words(), stdout=log, stderr=log)
+            self.trackers = self.stack.tracker_start(*self._tracker_words(), "--lose", LOSE, stdout=log, stderr=log)
+
+    def lose_flash(self, serials, how):
+        """The trackers must be dead. What those had in flash that was not stored may be missing in the end, and nothing else: `gone`."""
+        for serial in serials:
+            flash = self.kept / "flash" / f"{serial}.flash"
+            if not flash.exists():
+                continue
+            held = self._held(flash)
+            self.left.add((serial, held["epoch"]))
+            # The last one may be in the diary, and the tracker was killed before it was in flash.
+            self.gone |= {(serial, held["epoch"], seq) for seq in (*held["samples"], held["next"])} - self._stored(serial)
+            if how == "wiped":
+                flash.unlink()
+            else:
+                with open(flash, "r+b") as f:
+                    f.write(bytes(HEADERS))
+
+    def _held(self, flash):
+        """By the tracker's own code, what it would have if it were started again; of a copy, which stays."""
+        folder = self.kept / "lost"
+        folder.mkdir(exist_ok=True)
+        copy = folder / f"{flash.stem}-{len(list(folder.iterdir()))}.flash"
+        shutil.copyfile(flash, copy)
+        run = subprocess.run([BIN / "coldfleet-tracker", "flash", "--file", copy], capture_output=True, text=True, check=True)
+        return json.loads(run.stdout)
+
+    def _stored(self, serial):
+        query = "SELECT serial, epoch, seq FROM telemetry.reading JOIN fleet.device USING (device_id) WHERE serial = %s"
+        return set(insist(self.stack, query, [serial]))
+
+    def asked_in_vain(self):
+        """Open gaps in epochs that trackers have left."""
+        query = "SELECT serial, epoch, seq_from, asked FROM telemetry.gap JOIN fleet.device USING (device_id) WHERE closed_at IS NULL"
+        return [row for row in insist(self.stack, query) if row[:2] in self.left]
 
     def drain(self, seconds):
         """The trackers measure no more, and end when everything is stored."""

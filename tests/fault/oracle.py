@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the trackers' own diaries say, compared with what the back end has: each sample once, with the values measured;
-every hole in the numbers closed because it was filled; quarantine only for a reason that the faults give; commands where
+every hole in the numbers closed because it was filled, or, of what went with a flash, because it was called lost; quarantine only for a reason that the faults give; commands where
 the trackers' logs of acts put them; the audit trail whole. Each check returns what is wrong, in words."""
 
 import json
@@ -55,32 +55,53 @@ def stored(stack):
     return found, len(rows)
 
 
-def telemetry(stack, folder):
+def telemetry(stack, folder, gone):
+    """`gone`: what was in a flash, and not stored, when that was lost."""
     said = diaries(folder)
     have, rows = stored(stack)
-    lost = sorted(set(said) - set(have))
+    absent = set(said) - set(have)
+    lost = sorted(absent - gone)
     strange = sorted(set(have) - set(said))
     other = sorted(key for key in said if key in have and said[key] != have[key])
-    figures = {"samples": len(said), "rows": rows, "lost": len(lost), "twice": rows - len(have), "never measured": len(strange), "altered": len(other)}
+    called = called_lost(stack)
+    figures = {"samples": len(said), "rows": rows, "lost": len(lost), "twice": rows - len(have), "never measured": len(strange), "altered": len(other),
+               "gone with a flash": len(absent & gone), "of these called lost": len(absent & called), "called lost and there": len(called - absent)}
     wrong = [f"{name}: {[(key, said.get(key), have.get(key)) for key in keys[:SHOWN]]}"
              for name, keys in (("lost", lost), ("never measured", strange), ("altered", other)) if keys]
     if rows != len(have):
         wrong.append(f"{rows - len(have)} rows more than samples")
-    return figures, wrong + numbers(stack, said)
+    return figures, wrong + numbers(stack, set(said), set(have), gone, called)
 
 
-def numbers(stack, said):
-    """The ledger of gaps: nothing open, nothing lost at source, and the highest number is the diary's."""
+def called_lost(stack):
+    rows = stack.sql("SELECT serial, epoch, lower(r), upper(r) FROM telemetry.gap JOIN fleet.device USING (device_id), unnest(lost) AS u (r)")
+    return {(serial, epoch, seq) for serial, epoch, first, end in rows for seq in range(first, end)}
+
+
+def highest(keys):
+    high = {}
+    for serial, epoch, seq in keys:
+        high[serial, epoch] = max(high.get((serial, epoch), -1), seq)
+    return high
+
+
+def numbers(stack, said, have, gone, called):
+    """The ledger of gaps: nothing open; called lost is what went with a flash and has a higher number behind it that came, and no
+    other; the highest numbers are those of what had to come and what came."""
     wrong = []
     for row in stack.sql("SELECT serial, epoch, seq_from, seq_to, missing::text, lost::text, closed_at FROM telemetry.gap JOIN fleet.device USING (device_id) "
-                         "WHERE closed_at IS NULL OR lost <> '{}' OR missing <> '{}' LIMIT 10"):
-        wrong.append(f"gap that is not filled: {row}")
-    high = {}
-    for serial, epoch, seq in said:
-        high[serial] = max(high.get(serial, (-1, -1)), (epoch, seq))
-    for serial, epoch, seq_high in stack.sql("SELECT serial, epoch, seq_high FROM telemetry.device_state JOIN fleet.device USING (device_id)"):
-        if serial in high and high[serial] != (epoch, seq_high):
-            wrong.append(f"{serial}: accounted for up to {(epoch, seq_high)}, measured up to {high[serial]}")
+                         "WHERE closed_at IS NULL OR missing <> '{}' LIMIT 10"):
+        wrong.append(f"gap that is not closed: {row}")
+    expected = highest(have | said - gone)
+    known = {(serial, epoch): high for serial, epoch, high in stack.sql(
+        "SELECT serial, n.epoch, n.seq_high FROM (SELECT device_id, epoch, seq_high FROM telemetry.device_state WHERE seq_high >= 0 "
+        "UNION ALL SELECT device_id, epoch, seq_high FROM telemetry.epoch) AS n JOIN fleet.device USING (device_id)") if serial.startswith("fault-")}
+    if known != expected:
+        wrong.append(f"accounted for up to, and expected: {sorted(known.items() ^ expected.items())[:SHOWN]}")
+    untold = {key for key in said - have - called if key[2] < expected.get(key[:2], -1)}
+    for name, keys in (("missing, and nowhere called lost", untold), ("called lost, and no flash had it", called - gone)):
+        if keys:
+            wrong.append(f"{name}: {sorted(keys)[:SHOWN]}")
     return wrong
 
 

@@ -5,6 +5,7 @@ whether each sample and each command is where it belongs. The seed decides what 
 moment within the processes' work is chance. ops/test fault starts it."""
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -20,14 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scenario"))
 
 import oracle  # noqa: E402
 from commands import FINAL, Insistent, insist  # noqa: E402
-from fleet import DAEMONS, Fleet, faketime  # noqa: E402
+from fleet import DAEMONS, DEVICES, Fleet, faketime  # noqa: E402
 from proxy import MODES  # noqa: E402
 from stack import wait_for  # noqa: E402
 
 PARTS = (*DAEMONS, "broker", "postgres", "trackers")
 LINKS = ("trackers", "ingest-broker", "bridge-broker", "ingest-database", "bridge-database", "signer-database", "api-database", "api")
-SHARES = {"kill": 0.5, "stop": 0.2, "cut": 0.2, "clock": 0.05, "disk": 0.05}
+SHARES = {"kill": 0.35, "flash": 0.15, "stop": 0.2, "cut": 0.2, "clock": 0.05, "disk": 0.05}
 OPERATIONS = (("locate", {}), ("report-now", {}), ("locate", {}), ("disable", {"mode": "radio-off"}), ("enable", {}))
+WIPED = 5  # trackers that lose their flash at once
 LASTS = 3600  # seconds a command is good for: longer than a run
 
 
@@ -43,6 +45,9 @@ def draw(rng, kind, quick):
     most = 3 if quick else 30
     if kind == "kill":
         return rng.choice(PARTS), rng.choice((0, 0, rng.uniform(0, 2 if quick else 6))), None
+    if kind == "flash":
+        # What stands still meanwhile holds packs of the epoch that is left.
+        return rng.choice(("wiped", "header")), rng.uniform(0, 1.5), (rng.choice((None, "ingest", "broker")), tuple(rng.sample(range(DEVICES), WIPED)))
     if kind == "stop":
         # Mostly short: it is the edges that hurt.
         return rng.choice(PARTS), rng.uniform(0.2, most) * rng.choice((0.2, 0.2, 0.5, 1)), None
@@ -86,6 +91,13 @@ def strike(fleet, kind, of, seconds, more):
         fleet.kill(of)
         time.sleep(seconds)
         fleet.start(of)
+    elif kind == "flash":
+        beneath, numbers = more
+        with fleet.frozen(beneath) if beneath else contextlib.nullcontext():
+            time.sleep(seconds)
+            fleet.kill("trackers")
+            fleet.lose_flash([fleet.serials[n] for n in numbers], of)
+            fleet.start("trackers")
     elif kind == "stop":
         with fleet.frozen(of):
             time.sleep(seconds)
@@ -135,6 +147,12 @@ def settle(fleet, orders, began, patience):
         wrong.append(f"{e}: " + str(insist(fleet.stack, "SELECT command_id::text, serial, c.state, detail FROM command.command AS c "
                                            "JOIN fleet.device USING (device_id) WHERE c.state <> ALL (%s) LIMIT 10", [list(FINAL)])))
     say(began, "commands have ended")
+    try:
+        # The pause before a gap is asked for once more is at most its age and 10 s.
+        wait_for(lambda: not fleet.asked_in_vain(), patience + time.monotonic() - began, "an answer for each gap in an epoch that was left")
+    except AssertionError as e:
+        wrong.append(f"{e}: {fleet.asked_in_vain()[:10]}")
+    say(began, "all epochs that were left are accounted for")
     if not fleet.drain(patience):
         wrong.append("the trackers still had samples without a receipt")
     say(began, "trackers have ended")
@@ -175,7 +193,7 @@ def run(options, began):
 
 
 def judge(fleet, orders, clock_jumped):
-    figures, wrong = oracle.telemetry(fleet.stack, fleet.kept / "diary")
+    figures, wrong = oracle.telemetry(fleet.stack, fleet.kept / "diary", fleet.gone)
     for name, (figure, found) in {"quarantine": oracle.quarantine(fleet.stack, clock_jumped),
                                   "commands": oracle.commands(fleet.stack, fleet.acts(), orders.ordered),
                                   "audit": oracle.audit(fleet.stack)}.items():

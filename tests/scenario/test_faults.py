@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing is lost and nothing happens twice, whatever is killed or stands still, at whatever moment: ingest, PostgreSQL,
-the broker, one of two ingest processes. Nothing is acknowledged before it is committed."""
+the broker, one of two ingest processes, the flash of a tracker. Nothing is acknowledged before it is committed."""
 
+import json
 import os
 import random
 import re
 import signal
+import subprocess
 import time
 from contextlib import contextmanager
 
 import pytest
 
 from ingest_helpers import STREAM, Frozen, Ingest, Line, Stream, http_get, senml
-from stack import wait_for
+from stack import BIN, wait_for
 
 NOW = round(time.time())
 
@@ -240,3 +242,51 @@ def test_broker_killed_twice_while_a_tracker_sends_loses_and_doubles_nothing(lin
         tracker.kill()
         tracker.wait()
     assert stored_of(line, serial) == [i / 16 for i in range(count)]
+
+
+def held_in(flash):
+    """(epoch, numbers) of a flash, by the tracker's own reading of it."""
+    run = subprocess.run([BIN / "coldfleet-tracker", "flash", "--file", flash], capture_output=True, text=True, check=True)
+    held = json.loads(run.stdout)
+    return held["epoch"], set(held["samples"])
+
+
+def gaps_of(line, serial):
+    return line.stack.sql("SELECT epoch, missing::text, lost::text FROM telemetry.gap JOIN fleet.device USING (device_id) "
+                          "WHERE serial = %s ORDER BY seq_from", [serial])
+
+
+def numbers_of(line, serial, epoch):
+    return {row[0] for row in line.stack.sql("SELECT seq FROM telemetry.reading JOIN fleet.device USING (device_id) "
+                                             "WHERE serial = %s AND epoch = %s", [serial, epoch])}
+
+
+@pytest.mark.parametrize("how", ["wiped", "damaged"])
+def test_flash_lost_with_samples_that_did_not_arrive_ends_in_gaps_that_are_called_lost_and_nothing_else_is_missing(line, tmp_path, how):
+    serial = f"flash-{how}"
+    line.stack.enrol(serial)
+    (tmp_path / "serials").write_text(f"{serial}\n")
+    words = ["run", "--serials", tmp_path / "serials", "--flash", tmp_path / "flash", "--diary", tmp_path / "diary", "--epoch", "-2", "--interval", "0.1"]
+    flash, copy = tmp_path / "flash" / f"{serial}.flash", tmp_path / "copy"
+    tracker = line.stack.tracker_start(*words, "--lose", "0.3", "--resend-after", "600", stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: gaps_of(line, serial), 20, "samples that did not arrive")
+        tracker.kill()
+        tracker.wait()
+        copy.write_bytes(flash.read_bytes())
+        if how == "wiped":
+            flash.unlink()
+        else:
+            flash.write_bytes(bytes(128) + copy.read_bytes()[128:])  # both headers
+        tracker = line.stack.tracker_start(*words, stderr=subprocess.DEVNULL)
+        wait_for(lambda: all(missing == "{}" for _, missing, _ in gaps_of(line, serial)), 40, "the answer: it is asked again after 10 s")
+        assert numbers_of(line, serial, 2), "it goes on in the next epoch"
+    finally:
+        tracker.kill()
+        tracker.wait()
+    epoch, held = held_in(copy)
+    diary = [json.loads(said) for said in (tmp_path / "diary" / f"{serial}.samples").read_text().splitlines()]
+    stored, measured = numbers_of(line, serial, 1), {said["seq"] for said in diary if said["epoch"] == 1}
+    assert epoch == 1 and measured - stored <= held | {max(measured)}
+    called = line.stack.sql("SELECT lower(r), upper(r) FROM telemetry.gap JOIN fleet.device USING (device_id), unnest(lost) AS u (r) WHERE serial = %s", [serial])
+    assert {n for first, end in called for n in range(first, end)} == {n for n in measured - stored if n < max(stored)} != set()

@@ -15,6 +15,7 @@
 
 #include "core/log.h"
 #include "tests/tracker/acts.h"
+#include "tests/tracker/chance.h"
 #include "tests/tracker/replies.h"
 
 #define SHA256_HEX 65
@@ -113,15 +114,6 @@ enum command_verdict command_judge(struct mcu *m, const char *serial, int64_t no
 
 /* ---- replies ---- */
 
-/* xorshift64*: the same misbehaviour at every run. */
-static bool dropped(struct commander *c)
-{
-	c->chance ^= c->chance >> 12;
-	c->chance ^= c->chance << 25;
-	c->chance ^= c->chance >> 27;
-	return (double)(c->chance * UINT64_C(2685821657736338717) >> 11) / 9007199254740992.0 < c->faults->drop_replies;
-}
-
 static void told(const uint8_t id[COMMAND_ID_BYTES], void *arg)
 {
 	struct commander *c = arg;
@@ -136,7 +128,7 @@ static void told(const uint8_t id[COMMAND_ID_BYTES], void *arg)
 static void queue_reply(struct commander *c, const struct command_reply *r, double delay)
 {
 	struct err e;
-	if (dropped(c))
+	if (chance_hits(&c->chance, c->faults->drop_replies))
 		told(r->id, c);
 	else if (!replies_put(c->replies, r, delay, &e))
 		log_error(c->serial, "reply: %s", e.detail);
@@ -513,9 +505,7 @@ struct commander *commander_new(struct event_base *base, const char *serial, str
 	c->faults = faults;
 	c->hooks = hooks;
 	c->arg = arg;
-	c->chance = UINT64_C(0x9e3779b97f4a7c15);
-	for (const char *p = serial; *p != '\0'; p++)
-		c->chance = (c->chance ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	c->chance = chance_seed(serial, 0);
 	c->until = evtimer_new(base, on_until, c);
 	if (c->until == NULL)
 		abort();

@@ -17,12 +17,14 @@ bool command_run(int argc, char **argv, struct err *e);
 bool command_replay(int argc, char **argv, struct err *e);
 bool command_load(int argc, char **argv, struct err *e);
 bool command_sink(int argc, char **argv, struct err *e);
+bool command_flash(int argc, char **argv, struct err *e);
 bool command_mint(int argc, char **argv, struct err *e);
 
 void help_run(void);
 void help_replay(void);
 void help_load(void);
 void help_sink(void);
+void help_flash(void);
 void help_mint(void);
 
 /* PREFIX00001, the same for minting and running. */

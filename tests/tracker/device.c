@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "tests/tracker/chance.h"
 #include "tests/tracker/status.h"
 
 #define ASK_FIRST    2.0 /* seconds without a receipt until one is asked for; doubles */
@@ -128,6 +129,26 @@ static struct flight *free_flight(struct device *d)
 	abort();
 }
 
+static void acknowledged(struct device *d, const struct job *job)
+{
+	int64_t now = device_clock_us(CLOCK_MONOTONIC);
+
+	for (int32_t seq = job->samples.first; seq <= job->samples.last; seq++) {
+		struct sample *s = flash_get(d->flash, seq);
+		if (s != NULL && s->delivery == DELIVERY_QUEUED && job->kind != JOB_DUPLICATE) {
+			s->delivery = DELIVERY_SENT;
+			s->acked = now;
+		}
+	}
+}
+
+/* As if a broker had acknowledged it, and were killed before it passed it on. */
+static void lose(struct device *d, const struct job *job)
+{
+	acknowledged(d, job);
+	device_ask_later(d);
+}
+
 /* False when the connection takes nothing more. */
 static bool send_job(struct device *d, struct job job)
 {
@@ -137,6 +158,10 @@ static bool send_job(struct device *d, struct job job)
 
 	if (n == 0)
 		return true;
+	if (d->o.lose > 0 && device_speaks(d) && chance_hits(&d->chance, d->o.lose)) {
+		lose(d, &job);
+		return true;
+	}
 	if (!publish(d, &m, &taken, &mid)) {
 		jobs_push_front(&d->jobs, job);
 		return false;
@@ -420,19 +445,6 @@ static void subscribed(struct device *d, int reason)
 	d->cb(d, DEVICE_UP, d->arg);
 }
 
-static void acknowledged(struct device *d, const struct job *job)
-{
-	int64_t now = device_clock_us(CLOCK_MONOTONIC);
-
-	for (int32_t seq = job->samples.first; seq <= job->samples.last; seq++) {
-		struct sample *s = flash_get(d->flash, seq);
-		if (s != NULL && s->delivery == DELIVERY_QUEUED && job->kind != JOB_DUPLICATE) {
-			s->delivery = DELIVERY_SENT;
-			s->acked = now;
-		}
-	}
-}
-
 static void published(struct device *d, int mid, int reason)
 {
 	struct flight *f = NULL;
@@ -574,6 +586,7 @@ struct device *device_new(struct event_base *base, const struct device_options *
 	}
 	if (d->o.mcu != NULL) {
 		status_factory(d->serial, d->o.mcu);
+		d->chance = chance_seed(d->serial, (uint64_t)mcu_state(d->o.mcu)->boot_count);
 		d->commander = commander_new(base, d->serial, d->o.mcu, d->o.faults, &device_hooks, d);
 	}
 	return d;

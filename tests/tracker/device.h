@@ -29,6 +29,7 @@ struct device_options {
 	size_t backlog;      /* samples a message, of what was in flash before */
 	size_t window;       /* messages without PUBACK */
 	double resend_after; /* seconds from PUBACK until a sample without receipt is sent again; doubles each time */
+	double lose;         /* misbehave: probability that a message with samples is lost after its PUBACK */
 	struct mcu *mcu;     /* borrowed; NULL: no controller, so no status and no commands */
 	const struct command_faults *faults; /* borrowed; with a controller */
 	/* Where it is, and a sample at once: called with the argument of the callback; false: it cannot. */

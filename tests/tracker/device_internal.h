@@ -38,6 +38,7 @@ struct device {
 	enum device_state state;
 	unsigned subscribed;
 	bool clock_told;
+	uint64_t chance;
 	bool paused;      /* the broker has no room at present */
 	int32_t unqueued; /* number of the first sample that is in no job yet */
 	struct jobs jobs;

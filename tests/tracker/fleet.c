@@ -3,6 +3,7 @@
  * A member is a device with its physics and a timer, which first starts the device and then takes its samples. */
 #include "tests/tracker/fleet.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "core/log.h"
 #include "tests/tracker/diary.h"
+#include "tests/tracker/epoch.h"
 #include "tests/tracker/physics.h"
 
 #define SLOW_EVERY 6 /* samples between two measurements of battery, position and the like */
@@ -163,24 +165,33 @@ static void backfill(struct member *m)
 	device_flush(m->device);
 }
 
+static bool begin_epoch(const struct fleet *f, struct flash *flash, const struct mcu *mcu, struct err *e)
+{
+	int64_t starts = mcu_state(mcu)->boot_count;
+
+	if (f->o.epoch == EPOCH_UNKNOWN || flash_epoch(flash) != EPOCH_UNKNOWN)
+		return true;
+	if (f->o.epoch != EPOCH_OF_STARTS)
+		flash_set_epoch(flash, f->o.epoch);
+	else if (starts <= EPOCH_RUN_MAX)
+		flash_set_epoch(flash, (int32_t)starts);
+	else
+		return err_set(e, ERR_INVALID, "--epoch: %" PRId64 " starts, expected at most %d", starts,
+			       EPOCH_RUN_MAX);
+	return true;
+}
+
 static struct flash *open_flash(const struct fleet *f, const char *serial, struct err *e)
 {
 	char path[PATH_BYTES];
-	struct flash *flash;
 
-	if (f->o.flash != NULL) {
-		mkdir(f->o.flash, 0755);
-		if (snprintf(path, sizeof(path), "%s/%s.flash", f->o.flash, serial) >= (int)sizeof(path)) {
-			err_set(e, ERR_INVALID, "--flash: the folder's name is too long");
-			return NULL;
-		}
-		flash = flash_open(path, f->o.capacity, e);
-	} else {
-		flash = flash_new(f->o.capacity, false);
-	}
-	if (flash != NULL && f->o.epoch != EPOCH_UNKNOWN && flash_epoch(flash) == EPOCH_UNKNOWN)
-		flash_set_epoch(flash, f->o.epoch);
-	return flash;
+	if (f->o.flash == NULL)
+		return flash_new(f->o.capacity, false);
+	mkdir(f->o.flash, 0755);
+	if (snprintf(path, sizeof(path), "%s/%s.flash", f->o.flash, serial) < (int)sizeof(path))
+		return flash_open(path, f->o.capacity, e);
+	err_set(e, ERR_INVALID, "--flash: the folder's name is too long");
+	return NULL;
 }
 
 static struct mcu *open_mcu(const struct fleet *f, const char *serial, struct err *e)
@@ -232,7 +243,8 @@ static bool add(struct fleet *f, struct event_base *base, const char *serial, st
 	o.serial = serial;
 	m->fleet = f;
 	m->mcu = open_mcu(f, serial, e);
-	if (m->mcu == NULL) {
+	if (m->mcu == NULL || !begin_epoch(f, flash, m->mcu, e)) {
+		mcu_free(&m->mcu);
 		flash_free(&flash);
 		return false;
 	}

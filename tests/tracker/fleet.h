@@ -16,6 +16,9 @@
 #include "tests/tracker/script.h"
 #include "tests/tracker/serials.h"
 
+/* The count of the controller's starts, which survives what the flash does not. */
+#define EPOCH_OF_STARTS (-2)
+
 struct fleet;
 
 struct fleet_options {
@@ -31,7 +34,7 @@ struct fleet_options {
 	const char *diary;           /* folder for what each has measured, NULL: nobody writes it down */
 	const struct script *script; /* borrowed; what the temperatures are, NULL: as physics say */
 	const char *trust;           /* file: whose commands count, NULL: nobody's */
-	int32_t epoch;               /* EPOCH_UNKNOWN: ask the backend which is free */
+	int32_t epoch;               /* EPOCH_UNKNOWN: ask the backend which is free; EPOCH_OF_STARTS */
 };
 
 struct fleet_counts {

@@ -18,6 +18,7 @@ static const struct {
 	{"load", command_load, help_load, "sends as much as it can, and measures how long acknowledgements take"},
 	{"sink", command_sink, help_sink,
 	 "a back end that acknowledges messages and does nothing else, to measure beside"},
+	{"flash", command_flash, help_flash, "lists what the file of a flash holds"},
 	{"mint", command_mint, help_mint, "makes a development CA and certificates for trackers"},
 };
 #define COMMANDS (sizeof(command_table) / sizeof(command_table[0]))

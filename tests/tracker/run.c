@@ -20,7 +20,7 @@ struct run {
 	const char *serials, *flash, *diary, *trust, *script_file;
 	struct command_faults faults;
 	int64_t trackers, pack, backlog, window, seed, count, capacity, epoch;
-	double interval, backfill, speed, duration, drain, start_over, resend_after;
+	double interval, backfill, speed, duration, drain, start_over, resend_after, lose;
 	bool cbor, json, verbose;
 	struct loop *loop;
 	struct script *script;
@@ -56,8 +56,8 @@ static const struct option_item items[] = {
 	{"diary", OPTION_TEXT, AT(diary), NULL, NULL, 0, 0, "DIR",
 	 "write down every sample in DIR/SERIAL.samples before it goes to flash"},
 	{"capacity", OPTION_INT, AT(capacity), "20000", NULL, 1, 10000000, "N", "samples that a flash holds"},
-	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -1, 32767, "N",
-	 "epoch of an empty flash; -1: ask the backend which is unused"},
+	{"epoch", OPTION_INT, AT(epoch), "-1", NULL, -2, 32767, "N",
+	 "epoch of an empty flash; -1: ask the backend which is unused; -2: count of the controller's starts"},
 	{"window", OPTION_INT, AT(window), "16", NULL, 1, 1000, "N", "messages in flight a tracker"},
 	{"start-over", OPTION_SECONDS, AT(start_over), NULL, NULL, 0, 86400, "TIME",
 	 "connections start spread over this time; else 100 a second"},
@@ -65,6 +65,8 @@ static const struct option_item items[] = {
 	 "without a receipt a sample is sent again; doubles each time"},
 	{"trust", OPTION_TEXT, AT(trust), NULL, "COLDFLEET_TRUST", 0, 0, "FILE",
 	 "whose commands are obeyed: a trust list, or a public key in PEM; else nobody's"},
+	{"lose", OPTION_NUMBER, AT(lose), "0", NULL, 0, 1, "P",
+	 "misbehave: a message with samples is lost after its PUBACK, with this probability"},
 	{"deaf", OPTION_FLAG, AT(faults.deaf), NULL, NULL, 0, 0, NULL, "misbehave: take commands and do nothing"},
 	{"slow", OPTION_SECONDS, AT(faults.slow), "0", NULL, 0, 86400, "TIME",
 	 "misbehave: act so long after accepting"},
@@ -151,6 +153,7 @@ static struct fleet_options fleet_options(const struct run *r, size_t trackers)
 			   .backlog = (size_t)(r->backlog > r->pack ? r->backlog : r->pack),
 			   .window = (size_t)r->window,
 			   .resend_after = r->resend_after,
+			   .lose = r->lose,
 			   .faults = &r->faults},
 		.interval = r->interval,
 		.backfill = r->backfill,

@@ -42,9 +42,10 @@ BEGIN
 		)
 		SELECT * FROM told;
 	-- A receipt names 32 ranges: what is behind them has to wait for those, and must not make every message ask.
-	UPDATE telemetry.device_state AS s SET ask_at = (
+	-- A round that is arranged stays so: where holes show all the time, no round would ever come.
+	UPDATE telemetry.device_state AS s SET ask_at = least(CASE WHEN s.device_id = ANY (due) THEN NULL ELSE s.ask_at END, (
 		SELECT greatest(min(telemetry.ask_again_at(g.asked, g.asked_at)), s.received_at + interval '10 seconds')
-		FROM telemetry.gap AS g WHERE g.device_id = s.device_id AND g.closed_at IS NULL HAVING count(*) > 0)
+		FROM telemetry.gap AS g WHERE g.device_id = s.device_id AND g.closed_at IS NULL HAVING count(*) > 0))
 	WHERE s.device_id = ANY (due || opened);
 END
 $$;

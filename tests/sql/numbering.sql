@@ -4,7 +4,7 @@
 BEGIN;
 SET search_path = pgtap, public;
 SET jit = off; -- as coldfleet-ingest has it
-SELECT plan(31);
+SELECT plan(33);
 
 SELECT telemetry.ensure_partition('2026-11-22') \g /dev/null
 
@@ -72,6 +72,12 @@ SELECT is((SELECT renumbered_at FROM telemetry.device_state WHERE device_id = :d
 SELECT pg_temp.arrive(:d, 70, 0, 11, 11) \g /dev/null
 SELECT is((SELECT renumbered_at FROM telemetry.device_state WHERE device_id = :d), timestamptz '2026-11-22 00:01:10',
 	'test_new_samples_in_an_old_epoch_are_told');
+
+-- Holes that show all the time
+SELECT fleet.register_device('numbering-4', 'test', 'test', '') AS d \gset
+SELECT pg_temp.arrive(:d, 0, 0, 0, 4), pg_temp.arrive(:d, 1, 0, 8, 9), pg_temp.arrive(:d, 5, 1, 1, 1), pg_temp.arrive(:d, 10, 1, 3, 3) \g /dev/null
+SELECT is(pg_temp.arrive(:d, 12, 1, 4, 4), '0/9/{5,7}', 'test_new_holes_put_off_no_round_for_the_old_ones');
+SELECT is(pg_temp.arrive(:d, 21, 1, 5, 5), NULL, 'test_after_a_round_nothing_is_asked_for_within_10_seconds');
 
 -- Counting anew
 SELECT fleet.register_device('numbering-3', 'test', 'test', '') AS d \gset

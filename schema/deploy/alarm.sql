@@ -56,7 +56,7 @@ COMMENT ON COLUMN coldchain.alarm_rule.kind IS 'What it is about.';
 COMMENT ON COLUMN coldchain.alarm_rule.model_id IS 'The model whose devices it is for; NULL: any.';
 COMMENT ON COLUMN coldchain.alarm_rule.group_id IS 'The static group whose devices it is for; NULL: any. It goes with the group.';
 COMMENT ON COLUMN coldchain.alarm_rule.device_id IS 'The device that it is for; NULL: any.';
-COMMENT ON COLUMN coldchain.alarm_rule.enabled IS 'False: no such alarms.';
+COMMENT ON COLUMN coldchain.alarm_rule.enabled IS 'False: no such alarms. A condition that still lasts when it is true again alarms then.';
 COMMENT ON COLUMN coldchain.alarm_rule.after IS
 	'How long the condition has to last. Of silence: how long past the wake interval; of excursions nothing, the profile says it.';
 COMMENT ON COLUMN coldchain.alarm_rule.below IS 'The value below which it is: of battery, percent; of calibration, days that are left. NULL: the kind has none.';

@@ -48,7 +48,7 @@ COMMENT ON COLUMN coldchain.condition.kind IS 'The kind of alarm.';
 COMMENT ON COLUMN coldchain.condition.device_id IS 'The device, fleet.device.';
 COMMENT ON COLUMN coldchain.condition.probe IS 'The probe; -1: the whole device.';
 COMMENT ON COLUMN coldchain.condition.since IS 'Since when, in measurement time.';
-COMMENT ON COLUMN coldchain.condition.due_at IS 'When it alarms if it lasts; NULL: it has, or there is no such alarm.';
+COMMENT ON COLUMN coldchain.condition.due_at IS 'When it alarms if it lasts; infinity: not while its rule wants no such alarms; NULL: it has.';
 COMMENT ON COLUMN coldchain.condition.body IS 'What the alarm will tell.';
 
 CREATE FUNCTION coldchain.condition_key(probe smallint, since timestamptz) RETURNS text
@@ -73,16 +73,25 @@ AS $$
 $$;
 COMMENT ON FUNCTION coldchain.condition_alarm(coldchain.condition) IS 'Raises the alarm of a condition.';
 
+CREATE FUNCTION coldchain.condition_due(kind text, device_id int, since timestamptz, body jsonb) RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN r.enabled THEN since + r.after + coalesce(make_interval(secs => (body ->> 'wake_interval_s')::float8), '0') ELSE 'infinity' END
+	FROM coldchain.alarm_rule_of(kind, device_id) AS r
+$$;
+COMMENT ON FUNCTION coldchain.condition_due(text, int, timestamptz, jsonb) IS
+	'When a condition alarms if it lasts, by the rule that counts now, of silence beyond the wake interval that its body tells; infinity: the '
+	'rule wants no such alarms.';
+
 CREATE FUNCTION coldchain.condition_begins(kind text, device_id int, probe smallint, since timestamptz, body jsonb) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	rule CONSTANT coldchain.alarm_rule := coldchain.alarm_rule_of(kind, device_id);
 BEGIN
 	INSERT INTO coldchain.condition (kind, device_id, probe, since, due_at, body)
 	VALUES (condition_begins.kind, condition_begins.device_id, condition_begins.probe, condition_begins.since,
-		CASE WHEN rule.enabled THEN condition_begins.since + rule.after END, condition_begins.body)
+		coldchain.condition_due(condition_begins.kind, condition_begins.device_id, condition_begins.since, condition_begins.body), condition_begins.body)
 	ON CONFLICT ON CONSTRAINT condition_pkey DO NOTHING;
 END
 $$;
@@ -211,14 +220,28 @@ BEGIN
 		WHERE x.due_at <= now() AND (x.kind = 'silence' OR x.due_at = x.since OR s.reading_ts >= x.due_at OR s.received_at <= now() - (x.due_at - x.since))
 		ORDER BY x.due_at LIMIT most FOR UPDATE OF x SKIP LOCKED
 	LOOP
-		PERFORM coldchain.condition_alarm(c);
-		UPDATE coldchain.condition AS x SET due_at = NULL WHERE x.device_id = c.device_id AND x.kind = c.kind AND x.probe = c.probe;
+		UPDATE coldchain.condition AS x SET due_at = CASE WHEN coldchain.condition_alarm(c) IS NULL THEN timestamptz 'infinity' END
+		WHERE x.device_id = c.device_id AND x.kind = c.kind AND x.probe = c.probe;
 		done := done + 1;
 	END LOOP;
 	RETURN done;
 END
 $$;
 COMMENT ON FUNCTION coldchain.watch_due(int) IS 'Raises the alarms of conditions that have lasted long enough, up to so many; returns how many.';
+
+CREATE FUNCTION coldchain.watch_rules(most int) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE coldchain.condition AS c SET due_at = w.due_at FROM (
+		SELECT x.device_id, x.kind, x.probe, coldchain.condition_due(x.kind, x.device_id, x.since, x.body) AS due_at FROM coldchain.condition AS x
+		WHERE x.due_at = 'infinity' AND x.kind IN (SELECT r.kind FROM coldchain.alarm_rule AS r WHERE r.enabled)
+			AND (coldchain.alarm_rule_of(x.kind, x.device_id)).enabled
+		ORDER BY x.device_id, x.kind, x.probe LIMIT most FOR UPDATE SKIP LOCKED) AS w
+	WHERE (c.device_id, c.kind, c.probe) = (w.device_id, w.kind, w.probe)
+$$;
+COMMENT ON FUNCTION coldchain.watch_rules(int) IS
+	'Conditions that did not alarm because their rule wanted no such alarms do when the one that counts now wants them, up to so many.';
 
 CREATE FUNCTION coldchain.watch_news(seen pg_snapshot, OUT told int[], OUT moved int[])
 LANGUAGE plpgsql
@@ -288,6 +311,7 @@ DECLARE
 	r record;
 	done int := 0;
 BEGIN
+	PERFORM coldchain.watch_rules(most);
 	-- When nobody at all is heard, it is not the devices that are silent.
 	IF NOT EXISTS (SELECT FROM telemetry.device_state AS s WHERE s.received_at > now() - interval '10 minutes') THEN
 		RETURN 0;
@@ -326,11 +350,12 @@ END
 $$;
 COMMENT ON FUNCTION coldchain.watch_silence(int) IS
 	'Finds up to so many devices that should have been heard: active, not turned off, not in flight mode (configuration flight_mode), not '
-	'below 5 % battery, and not heard for their wake interval (a day below 10 %) and what the rule adds. 1: call it again at once. Call it once a minute.';
+	'below 5 % battery, and not heard for their wake interval (a day below 10 %) and what the rule adds. 1: call it again at once. Call it once a minute. '
+	'Conditions that waited for their rule to be enabled are found too.';
 
 REVOKE ALL ON FUNCTION coldchain.conditions_end_with_service(), coldchain.condition_key(smallint, timestamptz), coldchain.shipment_of(int, timestamptz),
-	coldchain.condition_alarm(coldchain.condition), coldchain.condition_begins(text, int, smallint, timestamptz, jsonb),
-	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int), coldchain.watch_news(pg_snapshot),
+	coldchain.condition_alarm(coldchain.condition), coldchain.condition_due(text, int, timestamptz, jsonb), coldchain.condition_begins(text, int, smallint, timestamptz, jsonb),
+	coldchain.condition_ends(text, int, smallint, timestamptz), coldchain.watch_devices(int[]), coldchain.watch_due(int), coldchain.watch(int), coldchain.watch_rules(int), coldchain.watch_news(pg_snapshot),
 	coldchain.watch_silence(int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION coldchain.watch(int), coldchain.watch_silence(int), coldchain.evaluate(int) TO coldfleet_notify;
 

@@ -2,7 +2,7 @@
 -- What devices tell becomes alarms by the time at which it was measured: door, tampering, power, battery, probes; and silence by ours.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(25);
+SELECT plan(31);
 
 SELECT fleet.register_device('watch-1', 'watch', 'one', '') AS a \gset
 SELECT fleet.register_device('watch-2', 'watch', 'one', '') AS b \gset
@@ -64,6 +64,36 @@ SELECT pg_temp.tell(:b, 110, temperature => 900, flag => 1::smallint, its_probe 
 SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''sensor'')', :b), ARRAY['p1 110 -'], 'test_a_broken_probe_alarms');
 SELECT pg_temp.tell(:b, 112), pg_temp.tell(:b, 113, its_probe => 1);
 SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''sensor'')', :b), ARRAY['p1 110 - 113'], 'test_until_that_probe_measures_again');
+
+-- A rule that wants no such alarms for a while
+
+SELECT fleet.register_device('watch-3', 'watch', 'one', '') AS c \gset
+UPDATE coldchain.alarm_rule SET enabled = false WHERE kind = 'door';
+SELECT pg_temp.tell(:c, 0, door => true), pg_temp.tell(:c, 20, door => true);
+UPDATE coldchain.alarm_rule SET enabled = true WHERE kind = 'door';
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :c), ARRAY['5 -'], 'test_what_began_while_its_rule_was_disabled_alarms_once_it_is_enabled_of_the_moment_at_which_it_was_due');
+SELECT pg_temp.tell(:c, 30, door => false), pg_temp.tell(:c, 40, door => true);
+UPDATE coldchain.alarm_rule SET enabled = false WHERE kind = 'door';
+SELECT pg_temp.tell(:c, 46, door => true);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :c), ARRAY['5 - 30'], 'test_while_it_is_disabled_nothing_alarms');
+UPDATE coldchain.alarm_rule SET enabled = true WHERE kind = 'door';
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :c), ARRAY['5 - 30', '45 -'], 'test_what_was_due_while_its_rule_was_disabled_alarms_once_it_is_enabled');
+SELECT pg_temp.tell(:c, 47, door => true), coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT is((SELECT count(*) FROM coldchain.notice AS n WHERE n.device_id = :c AND n.type = 'alarm.raised'), 2::bigint, 'test_once');
+UPDATE coldchain.alarm_rule SET enabled = false WHERE kind = 'door';
+SELECT pg_temp.tell(:c, 50, door => false), pg_temp.tell(:c, 52, door => true), pg_temp.tell(:c, 60, door => false);
+UPDATE coldchain.alarm_rule SET enabled = true WHERE kind = 'door';
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''door'')', :c), ARRAY['5 - 30', '45 - 50'], 'test_what_came_and_went_while_its_rule_was_disabled_does_not');
+UPDATE coldchain.alarm_rule SET enabled = false WHERE kind = 'silence';
+INSERT INTO coldchain.condition (kind, device_id, probe, since, due_at, body)
+SELECT 'silence', :c, -1, t0, t0 + interval '25 minutes', '{"wake_interval_s": 600}' FROM base;
+SELECT coldchain.watch_due(1000);
+UPDATE coldchain.alarm_rule SET enabled = true WHERE kind = 'silence';
+SELECT coldchain.watch_silence(1000), coldchain.watch_due(1000);
+SELECT results_eq(format('SELECT pg_temp.alarms(%s, ''silence'')', :c), ARRAY['25 -'], 'test_silence_too_of_its_moment');
 
 -- Silence, by our clock
 

@@ -56,6 +56,71 @@ COMMENT ON COLUMN analytics.due.due_id IS 'Number of the row.';
 COMMENT ON COLUMN analytics.due.device_id IS 'The device.';
 COMMENT ON COLUMN analytics.due.since IS 'The oldest reading that is new, in measurement time.';
 
+-- Without SET, so that the planner puts its body in place of the call.
+CREATE FUNCTION analytics.kinetic(temperature_c real, seconds double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN seconds * exp(-10000 / greatest(temperature_c + 273.15::double precision, 20));
+COMMENT ON FUNCTION analytics.kinetic(real, double precision) IS 'What a temperature for so many seconds adds to analytics.hour.kinetic_s.';
+
+-- Sums of floating-point numbers depend on their order: they are over what is sorted by time, and what an hour has from the sample before it
+-- (carry) comes first, with the first of its own. Only an hour without a sample of its own has that (spill) as a row of its own.
+-- Sorting with the hour as well, which sorts nothing else, spares sorting anew for the groups; device by device is what the caches hold.
+CREATE FUNCTION analytics.hours_of(devices int[], sinces timestamptz[], earliest timestamptz) RETURNS SETOF analytics.hour
+LANGUAGE sql STABLE
+AS $$
+	SELECT h.hour, d.device_id, h.samples::int, h.faults::int, h.min_c, h.max_c, h.observed_s, h.weighted_cs, h.kinetic_s, h.probe
+	FROM (SELECT u.d AS device_id, date_bin('1 hour', u.since - interval '1260 seconds', 'epoch') AS begins FROM unnest(devices, sinces) AS u (d, since)) AS d
+	CROSS JOIN LATERAL (
+		SELECT g.probe, p.hour, coalesce(sum(p.samples) FILTER (WHERE NOT g.fault), 0) AS samples, coalesce(sum(p.samples) FILTER (WHERE g.fault), 0) AS faults,
+			min(p.min_c) FILTER (WHERE NOT g.fault) AS min_c, max(p.max_c) FILTER (WHERE NOT g.fault) AS max_c,
+			coalesce(sum(p.observed_s), 0) AS observed_s, coalesce(sum(p.weighted_cs), 0) AS weighted_cs, coalesce(sum(p.kinetic_s), 0) AS kinetic_s
+		FROM (
+			SELECT w.probe, w.fault, w.hour, count(w.own_s) AS samples, min(w.own_c) AS min_c, max(w.own_c) AS max_c,
+				sum(CASE WHEN w.carry_s IS NULL THEN w.own_s ELSE coalesce(w.carry_s + w.own_s, w.carry_s) END) AS observed_s,
+				sum(CASE WHEN w.carry_s IS NULL THEN w.own_c::double precision * w.own_s
+					ELSE coalesce(w.carry_c::double precision * w.carry_s + w.own_c::double precision * w.own_s, w.carry_c::double precision * w.carry_s) END)
+					AS weighted_cs,
+				sum(CASE WHEN w.carry_s IS NULL THEN analytics.kinetic(w.own_c, w.own_s)
+					ELSE coalesce(analytics.kinetic(w.carry_c, w.carry_s) + analytics.kinetic(w.own_c, w.own_s), analytics.kinetic(w.carry_c, w.carry_s)) END)
+					AS kinetic_s,
+				max(w.spill_s) AS spill_s, max(w.own_c) FILTER (WHERE w.spill_s IS NOT NULL) AS spill_c
+			FROM ( -- OFFSET 0: each once
+				SELECT q.probe, q.fault, q.hour, CASE WHEN q.next_at IS DISTINCT FROM q.ts THEN q.temperature_c END AS own_c, q.prev_c AS carry_c,
+					CASE WHEN q.next_at = q.ts THEN NULL WHEN q.fault THEN 0
+						WHEN q.next_at <= q.ts + interval '1260 seconds' THEN date_part('epoch', least(q.next_at, q.hour + interval '1 hour') - q.ts)
+						ELSE date_part('epoch', least(q.ts + interval '600 seconds', q.hour + interval '1 hour') - q.ts) END AS own_s,
+					CASE WHEN q.prev_at < q.hour AND NOT q.fault THEN CASE
+						WHEN q.prev_at >= q.ts - interval '1260 seconds' THEN nullif(date_part('epoch', q.ts - q.hour), 0)
+						WHEN q.prev_at > q.hour - interval '600 seconds' THEN date_part('epoch', q.prev_at + interval '600 seconds' - q.hour) END END AS carry_s,
+					CASE WHEN (q.next_at <= q.ts + interval '1260 seconds' OR q.fault) IS NOT TRUE AND q.ts > q.hour + interval '3000 seconds'
+						AND (q.next_at < q.hour + interval '2 hours') IS NOT TRUE THEN date_part('epoch', q.ts - q.hour - interval '3000 seconds') END AS spill_s
+				FROM (
+					SELECT r.probe, r.fault, r.temperature_c, r.ts, r.hour, lead(r.ts) OVER probe AS next_at, lag(r.ts) OVER probe AS prev_at,
+						lag(r.temperature_c) OVER probe AS prev_c
+					FROM (
+						SELECT r.probe, r.ts, date_bin('1 hour', r.ts, 'epoch') AS hour, r.epoch, r.seq, r.temperature_c, coalesce(r.flags, 0) & 1 <> 0 AS fault
+						FROM telemetry.reading AS r
+						WHERE r.device_id = d.device_id AND r.ts >= d.begins - interval '1260 seconds' AND r.ts >= earliest - interval '3 hours'
+							AND (r.temperature_c IS NOT NULL OR coalesce(r.flags, 0) & 1 <> 0)) AS r
+					WINDOW probe AS (PARTITION BY r.probe, r.fault ORDER BY r.hour, r.ts, r.epoch, r.seq)
+				) AS q OFFSET 0
+			) AS w
+			GROUP BY w.probe, w.fault, w.hour
+		) AS g
+		CROSS JOIN LATERAL (
+			SELECT g.hour, g.samples, g.min_c, g.max_c, g.observed_s, g.weighted_cs, g.kinetic_s
+			UNION ALL
+			SELECT g.hour + interval '1 hour', 0, NULL, NULL, g.spill_s, g.spill_c::double precision * g.spill_s, analytics.kinetic(g.spill_c, g.spill_s)
+			WHERE g.spill_s IS NOT NULL
+		) AS p
+		WHERE p.hour >= d.begins
+		GROUP BY g.probe, p.hour
+	) AS h
+$$;
+COMMENT ON FUNCTION analytics.hours_of(int[], timestamptz[], timestamptz) IS
+	'Hours of these devices, as rows of analytics.hour, as far as readings from those measurement times on matter, the earliest of which is said '
+	'besides: a constant, which leaves older partitions out of the plan.';
+
 CREATE FUNCTION analytics.compute(devices int[], sinces timestamptz[]) RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -64,52 +129,39 @@ SET jit = off
 SET plan_cache_mode = force_custom_plan
 SET work_mem = '32MB'
 AS $$
+DECLARE
+	earliest CONSTANT timestamptz := (SELECT min(u.since) FROM unnest(sinces) AS u (since));
 BEGIN
-	-- Sums of floating-point numbers depend on their order, so what is summed up is sorted by time. A reading is of weight in its hour and the next, and gives the one before it another weight.
-	INSERT INTO analytics.hour AS h (hour, device_id, probe, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s)
-	SELECT w.hour, w.device_id, w.probe, count(*) FILTER (WHERE w.own AND NOT w.fault), count(*) FILTER (WHERE w.own AND w.fault),
-		min(w.temperature_c) FILTER (WHERE w.own AND NOT w.fault), max(w.temperature_c) FILTER (WHERE w.own AND NOT w.fault),
-		coalesce(sum(w.lasts), 0), coalesce(sum(w.temperature_c::double precision * w.lasts), 0),
-		coalesce(sum(w.lasts * exp(-10000 / greatest(w.temperature_c + 273.15::double precision, 20))), 0)
-	FROM (SELECT s.device_id, s.probe, p.hour, p.own, s.fault, s.temperature_c, p.lasts
-	FROM (
-		SELECT q.*, date_bin('1 hour', q.ts, 'epoch') AS starts, date_bin('1 hour', q.held_to, 'epoch') AS ends -- OFFSET 0: each once
-		FROM (
-			SELECT r.device_id, r.probe, r.ts, r.temperature_c, r.fault, d.begins,
-				lead(r.ts) OVER probe AS next_at, CASE WHEN r.fault THEN r.ts
-					WHEN lead(r.ts) OVER probe <= r.ts + interval '1260 seconds' THEN lead(r.ts) OVER probe
-					ELSE r.ts + interval '600 seconds' END AS held_to
-			FROM (SELECT d AS device_id, date_bin('1 hour', since - interval '1260 seconds', 'epoch') AS begins FROM unnest(devices, sinces) AS u (d, since)) AS d
-			CROSS JOIN LATERAL (
-				SELECT r.device_id, r.probe, r.ts, r.epoch, r.seq, r.temperature_c, coalesce(r.flags, 0) & 1 <> 0 AS fault
-				FROM telemetry.reading AS r
-				WHERE r.device_id = d.device_id AND r.ts >= d.begins - interval '1260 seconds'
-					AND (r.temperature_c IS NOT NULL OR coalesce(r.flags, 0) & 1 <> 0)) AS r
-			WINDOW probe AS (PARTITION BY r.device_id, r.probe, r.fault ORDER BY r.ts, r.epoch, r.seq)
-		) AS q WHERE q.next_at IS DISTINCT FROM q.ts OFFSET 0
-	) AS s
-	CROSS JOIN LATERAL (
-		SELECT s.starts AS hour, true AS own, date_part('epoch', least(s.held_to, s.starts + interval '1 hour') - s.ts) AS lasts
-		UNION ALL
-		SELECT s.ends, false, date_part('epoch', s.held_to - s.ends) WHERE s.ends > s.starts AND s.held_to > s.ends
-	) AS p
-	WHERE p.hour >= s.begins
-	ORDER BY s.device_id, s.probe, p.hour, s.ts) AS w
-	GROUP BY w.device_id, w.probe, w.hour
-	ORDER BY w.device_id, w.probe, w.hour
+	-- ON CONFLICT costs twice as much as a row that is new and known to be so: the caller has locked the devices, so nobody else adds it.
+	WITH found AS MATERIALIZED (
+		SELECT f.*, k.device_id IS NULL AS added, (f.samples, f.faults, f.min_c, f.max_c, f.observed_s, f.weighted_cs, f.kinetic_s)
+			IS DISTINCT FROM (k.samples, k.faults, k.min_c, k.max_c, k.observed_s, k.weighted_cs, k.kinetic_s) AS changed
+		FROM analytics.hours_of(devices, sinces, earliest) AS f
+		LEFT JOIN (
+			SELECT h.* FROM unnest(devices, sinces) AS u (d, since) CROSS JOIN LATERAL (
+				SELECT * FROM analytics.hour AS h WHERE h.device_id = u.d AND h.hour >= date_bin('1 hour', u.since - interval '1260 seconds', 'epoch')
+				OFFSET 0) AS h -- device by device
+		) AS k USING (device_id, hour, probe)
+	), added AS (
+		INSERT INTO analytics.hour (hour, device_id, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s, probe)
+		SELECT f.hour, f.device_id, f.samples, f.faults, f.min_c, f.max_c, f.observed_s, f.weighted_cs, f.kinetic_s, f.probe FROM found AS f WHERE f.added
+	)
+	INSERT INTO analytics.hour (hour, device_id, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s, probe)
+	SELECT f.hour, f.device_id, f.samples, f.faults, f.min_c, f.max_c, f.observed_s, f.weighted_cs, f.kinetic_s, f.probe
+	FROM found AS f WHERE f.changed AND NOT f.added
 	ON CONFLICT (device_id, hour, probe) DO UPDATE SET samples = excluded.samples, faults = excluded.faults, min_c = excluded.min_c,
-		max_c = excluded.max_c, observed_s = excluded.observed_s, weighted_cs = excluded.weighted_cs, kinetic_s = excluded.kinetic_s
-	WHERE (h.samples, h.faults, h.min_c, h.max_c, h.observed_s, h.weighted_cs, h.kinetic_s) IS DISTINCT FROM (excluded.samples,
-		excluded.faults, excluded.min_c, excluded.max_c, excluded.observed_s, excluded.weighted_cs, excluded.kinetic_s);
+		max_c = excluded.max_c, observed_s = excluded.observed_s, weighted_cs = excluded.weighted_cs, kinetic_s = excluded.kinetic_s;
 
 	INSERT INTO analytics.day AS t (day, device_id, probe, samples, faults, min_c, max_c, observed_s, weighted_cs, kinetic_s)
-	SELECT h.day, h.device_id, h.probe, sum(h.samples), sum(h.faults), min(h.min_c), max(h.max_c), sum(h.observed_s), sum(h.weighted_cs),
-		sum(h.kinetic_s)
-	FROM (SELECT date_bin('1 day', i.hour, 'epoch') AS day, i.* FROM unnest(devices, sinces) AS u (d, since)
-	      JOIN analytics.hour AS i ON i.device_id = u.d AND i.hour >= date_bin('1 day', u.since - interval '1260 seconds', 'epoch')
-	      ORDER BY i.device_id, i.probe, i.hour) AS h
-	GROUP BY h.device_id, h.probe, h.day
-	ORDER BY h.device_id, h.probe, h.day
+	SELECT h.day, u.d, h.probe, h.samples, h.faults, h.min_c, h.max_c, h.observed_s, h.weighted_cs, h.kinetic_s
+	FROM unnest(devices, sinces) AS u (d, since)
+	CROSS JOIN LATERAL (
+		SELECT i.probe, i.day, sum(i.samples) AS samples, sum(i.faults) AS faults, min(i.min_c) AS min_c, max(i.max_c) AS max_c,
+			sum(i.observed_s) AS observed_s, sum(i.weighted_cs) AS weighted_cs, sum(i.kinetic_s) AS kinetic_s
+		FROM (SELECT date_bin('1 day', s.hour, 'epoch') AS day, s.* FROM analytics.hour AS s
+		      WHERE s.device_id = u.d AND s.hour >= date_bin('1 day', u.since - interval '1260 seconds', 'epoch')
+		      ORDER BY s.probe, date_bin('1 day', s.hour, 'epoch'), s.hour) AS i
+		GROUP BY i.probe, i.day ORDER BY i.probe, i.day) AS h
 	ON CONFLICT (device_id, day, probe) DO UPDATE SET samples = excluded.samples, faults = excluded.faults, min_c = excluded.min_c,
 		max_c = excluded.max_c, observed_s = excluded.observed_s, weighted_cs = excluded.weighted_cs, kinetic_s = excluded.kinetic_s
 	WHERE (t.samples, t.faults, t.min_c, t.max_c, t.observed_s, t.weighted_cs, t.kinetic_s) IS DISTINCT FROM (excluded.samples,
@@ -129,6 +181,8 @@ DECLARE
 	claimed int[];
 	sinces timestamptz[];
 BEGIN
+	-- What a crash takes back is due again with it: not worth waiting for the disk.
+	PERFORM set_config('synchronous_commit', 'off', true);
 	SELECT array_agg(w.device_id) INTO devices
 	FROM (SELECT d.device_id FROM analytics.due AS d GROUP BY d.device_id ORDER BY min(d.due_id) LIMIT most) AS w
 	WHERE pg_try_advisory_xact_lock('analytics.due'::regclass::oid::int, w.device_id);
@@ -227,6 +281,28 @@ COMMENT ON COLUMN analytics.device.seq_high IS 'Highest sample number of that ep
 COMMENT ON COLUMN analytics.device.gaps IS 'How many ranges of numbers are missing in that epoch.';
 COMMENT ON COLUMN analytics.device.renumbered_at IS 'When it last gave known numbers to new samples, by our clock; NULL: never.';
 
+CREATE VIEW analytics.reading AS
+SELECT r.*, c.calibration_id, c.calibration_id IS NULL OR coalesce(r.temperature_c < c.lower_c::real OR r.temperature_c > c.upper_c::real, false)
+	AS outside_calibration
+FROM telemetry.reading AS r
+LEFT JOIN coldchain.calibration AS c ON c.device_id = r.device_id AND c.probe = r.probe AND c.valid @> r.ts;
+COMMENT ON VIEW analytics.reading IS
+	'Readings, one row each, and by which calibration their probe measured then, as records say it now. Ask for some devices, or some time.';
+DO $$
+DECLARE
+	c record;
+BEGIN
+	FOR c IN SELECT attname AS name, col_description(attrelid, attnum) AS meaning FROM pg_attribute
+		WHERE attrelid = 'telemetry.reading'::regclass
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN analytics.reading.%I IS %L', c.name, c.meaning);
+	END LOOP;
+END
+$$;
+COMMENT ON COLUMN analytics.reading.calibration_id IS 'The record of a calibration that held for the probe at that moment, analytics.calibration; NULL: none did.';
+COMMENT ON COLUMN analytics.reading.outside_calibration IS
+	'True: measured without a valid calibration, or a temperature that it does not cover. analytics.outside_calibration has why, by days.';
+
 CREATE VIEW analytics.shipment AS
 SELECT s.shipment_id, s.reference, s.state, l.lane_id, l.origin, l.destination, l.carrier, s.started_at, s.delivered_at,
 	extract(epoch FROM s.delivered_at - s.started_at)::double precision / 3600 AS transit_h, s.decision, s.decided_at
@@ -268,7 +344,10 @@ COMMENT ON COLUMN analytics.assignment.profile_version IS 'Version of that profi
 
 CREATE VIEW analytics.excursion AS
 SELECT e.excursion_id, e.revision, e.state, e.device_id, e.probe, a.shipment_id, a.lot_id, b.code AS band, b.counting, e.started_at, e.last_at,
-	e.ended_at, e.alarm_at, e.out_s, e.unobserved_s, b.allowed_s, e.min_c, e.max_c, e.late, e.found_at
+	e.ended_at, e.alarm_at, e.out_s, e.unobserved_s, b.allowed_s, e.min_c, e.max_c, e.late, e.found_at,
+	(SELECT (range_agg(c.valid) @> tstzrange(e.started_at, e.last_at, '[]')) IS NOT TRUE OR bool_or(e.min_c < c.lower_c::real OR e.max_c > c.upper_c::real)
+	 FROM coldchain.calibration AS c WHERE c.device_id = e.device_id AND c.probe = e.probe AND c.valid && tstzrange(e.started_at, e.last_at, '[]'))
+	AS outside_calibration
 FROM coldchain.excursion AS e JOIN coldchain.assignment AS a USING (assignment_id) JOIN coldchain.band AS b USING (band_id)
 WHERE e.state IN ('open', 'ended');
 COMMENT ON VIEW analytics.excursion IS 'Excursions that stand, one row each.';
@@ -292,6 +371,9 @@ COMMENT ON COLUMN analytics.excursion.min_c IS 'Lowest temperature, degrees Cels
 COMMENT ON COLUMN analytics.excursion.max_c IS 'Highest temperature, degrees Celsius.';
 COMMENT ON COLUMN analytics.excursion.late IS 'True: its alarm was found late.';
 COMMENT ON COLUMN analytics.excursion.found_at IS 'When it was found, by our clock.';
+COMMENT ON COLUMN analytics.excursion.outside_calibration IS
+	'True: from its first to its last sample the probe was for some time without a valid calibration, or the lowest or highest temperature is one that '
+	'a calibration which held meanwhile does not cover.';
 
 CREATE VIEW analytics.budget AS
 SELECT x.lot_id, p.name AS product, l.number AS lot, x.band_code AS band, x.counting, x.allowed_s, x.out_s, x.longest_s,
@@ -438,7 +520,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA analytics FROM PUBLIC;
 GRANT USAGE ON SCHEMA analytics TO coldfleet_analyst, coldfleet_notify;
 GRANT EXECUTE ON FUNCTION analytics.refresh(int, timestamptz) TO coldfleet_notify;
 GRANT EXECUTE ON FUNCTION telemetry.partitions() TO coldfleet_analyst;
-GRANT SELECT ON analytics.hourly, analytics.daily, analytics.device, analytics.shipment, analytics.assignment, analytics.excursion,
+GRANT SELECT ON analytics.hourly, analytics.daily, analytics.device, analytics.reading, analytics.shipment, analytics.assignment, analytics.excursion,
 	analytics.budget, analytics.gap, analytics.command, analytics.calibration, analytics.calibration_point, analytics.outside_calibration,
 	analytics.storage TO coldfleet_analyst;
 

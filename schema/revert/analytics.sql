@@ -13,11 +13,14 @@ DROP VIEW analytics.budget;
 DROP VIEW analytics.excursion;
 DROP VIEW analytics.assignment;
 DROP VIEW analytics.shipment;
+DROP VIEW analytics.reading;
 DROP VIEW analytics.device;
 DROP VIEW analytics.daily;
 DROP VIEW analytics.hourly;
 DROP FUNCTION analytics.refresh(int, timestamptz);
 DROP FUNCTION analytics.compute(int[], timestamptz[]);
+DROP FUNCTION analytics.hours_of(int[], timestamptz[], timestamptz);
+DROP FUNCTION analytics.kinetic(real, double precision);
 DROP TABLE analytics.due, analytics.day, analytics.hour;
 DROP SCHEMA analytics;
 

@@ -5,6 +5,7 @@ BEGIN;
 SELECT FROM analytics.hourly WHERE false;
 SELECT FROM analytics.daily WHERE false;
 SELECT FROM analytics.device WHERE false;
+SELECT FROM analytics.reading WHERE false;
 SELECT FROM analytics.shipment WHERE false;
 SELECT FROM analytics.assignment WHERE false;
 SELECT FROM analytics.excursion WHERE false;

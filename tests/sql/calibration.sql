@@ -3,7 +3,7 @@
 -- may record and see them.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(80);
+SELECT plan(84);
 SET LOCAL TimeZone = 'Asia/Tokyo';
 
 CREATE FUNCTION pg_temp.state_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -108,7 +108,8 @@ SELECT is(coldchain.calibration_nearest(:c1, NULL), NULL, 'test_no_temperature_h
 
 SELECT date_trunc('day', now() - interval '3 days', 'UTC') AS day \gset
 SELECT telemetry.ensure_partition(:'day'), telemetry.ensure_partition(:'day'::timestamptz + interval '1 day');
-SELECT coldchain.put_profile('calibration-test', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8}') AS profile \gset
+SELECT coldchain.put_profile('calibration-test', '{"source": "test", "storage_lower_c": 2, "storage_upper_c": 8,
+	"bands": [{"code": "warm", "lower_c": 8, "counting": "single", "allowed_s": 3600}]}') AS profile \gset
 INSERT INTO coldchain.product (name) VALUES ('calibration test') RETURNING product_id AS product \gset
 INSERT INTO coldchain.lot (product_id, number) VALUES (:product, 'C1') RETURNING lot_id AS lot \gset
 INSERT INTO coldchain.shipment (reference, ignore_s, state, started_at, delivered_at)
@@ -118,6 +119,15 @@ INSERT INTO coldchain.assignment (device_id, shipment_id, lot_id, profile_versio
 VALUES (:d2, :shipment, :lot, :profile, tstzrange(:'day', NULL), 3600) RETURNING assignment_id AS assignment \gset
 INSERT INTO telemetry.reading (device_id, ts, received_at, seq, epoch, probe, temperature_c)
 SELECT :d2, :'day'::timestamptz + n * interval '1 hour', now(), n, 0, 0, CASE WHEN n IN (5, 6) THEN 8.5 WHEN n = 7 THEN 8 ELSE 5 END FROM generate_series(0, 47) AS n;
+-- Excursions, told apart by the hour they begin in: within the first day, beyond the range, to the end of the day, past it, after it.
+INSERT INTO coldchain.excursion (state, device_id, probe, assignment_id, band_id, algorithm, started_at, last_at, ended_at, out_s, unobserved_s, min_c, max_c, samples, observed)
+SELECT 'ended', :d2, 0, :assignment, (SELECT band_id FROM coldchain.band WHERE profile_version_id = :profile), 1, :'day'::timestamptz + h.first * interval '1 hour',
+	:'day'::timestamptz + h.last * interval '1 hour', :'day'::timestamptz + (h.last + 1) * interval '1 hour', 3600, 0, 5, h.max_c, 1, '{}'
+FROM (VALUES (4, 4, 5), (5, 6, 8.5), (22, 23, 5), (23, 24, 5), (30, 31, 5)) AS h (first, last, max_c);
+CREATE FUNCTION pg_temp.excursions(device int) RETURNS TABLE (hour int, without boolean) LANGUAGE sql AS $$
+	SELECT (extract(epoch FROM started_at) / 3600)::int - min((extract(epoch FROM started_at) / 3600)::int) OVER () + 4, outside_calibration
+	FROM analytics.excursion WHERE device_id = device ORDER BY started_at
+$$;
 CREATE FUNCTION pg_temp.figures(assignment int) RETURNS TABLE (what text, samples bigint, observed_h float8, beyond bigint, beyond_h float8) LANGUAGE sql AS $$
 	SELECT coalesce((SELECT c.certificate FROM coldchain.calibration AS c WHERE c.calibration_id = f.calibration_id), f.lack), f.samples, f.observed_s / 3600,
 		f.beyond_samples, f.beyond_s / 3600
@@ -129,9 +139,24 @@ SELECT pg_temp.put(:d2, 'N', (:'day'::timestamptz AT TIME ZONE 'UTC' - interval 
 SELECT results_eq(format('SELECT * FROM pg_temp.figures(%s)', :assignment),
 	$$ VALUES ('N', 24::bigint, 24::float8, 2::bigint, 2::float8), ('expired', 24, 24, 0, 0) $$,
 	'test_what_was_measured_after_the_end_and_beyond_the_range_is_told_and_the_end_of_the_range_is_within');
+CREATE FUNCTION pg_temp.flags(device int) RETURNS TABLE (within bigint, beyond bigint, without bigint) LANGUAGE sql AS $$
+	SELECT count(*) FILTER (WHERE NOT outside_calibration), count(*) FILTER (WHERE outside_calibration AND calibration_id IS NOT NULL),
+		count(*) FILTER (WHERE outside_calibration AND calibration_id IS NULL)
+	FROM analytics.reading WHERE device_id = device
+$$;
+SELECT results_eq(format('SELECT * FROM pg_temp.flags(%s)', :d2), $$ VALUES (22::bigint, 2::bigint, 24::bigint) $$,
+	'test_analysts_see_of_each_reading_whether_it_is_within_a_calibration');
+SELECT results_eq(format('SELECT hour, without FROM pg_temp.excursions(%s)', :d2), $$ VALUES (4, false), (5, true), (22, false), (23, true), (30, true) $$,
+	'test_and_of_each_excursion_whether_all_of_it_is');
 SELECT pg_temp.put(:d2, 'O', (:'day'::timestamptz AT TIME ZONE 'UTC')::date::text, (:'day'::timestamptz AT TIME ZONE 'UTC' + interval '1 year')::date::text, '{"upper_c": 8.5}') AS o \gset
 SELECT results_eq(format('SELECT * FROM pg_temp.figures(%s)', :assignment), $$ VALUES ('O', 48::bigint, 48::float8, 0::bigint, 0::float8) $$,
 	'test_a_record_that_comes_after_the_readings_covers_them');
+SELECT results_eq(format('SELECT * FROM pg_temp.flags(%s)', :d2), $$ VALUES (48::bigint, 0::bigint, 0::bigint) $$, 'test_for_analysts_too');
+SELECT pg_temp.put(:d2, 'O-2', (:'day'::timestamptz AT TIME ZONE 'UTC' + interval '1 day')::date::text,
+	(:'day'::timestamptz AT TIME ZONE 'UTC' + interval '1 year')::date::text, '{"upper_c": 8.5}') AS o2 \gset
+SELECT results_eq(format('SELECT hour, without FROM pg_temp.excursions(%s)', :d2), $$ VALUES (4, false), (5, false), (22, false), (23, false), (30, false) $$,
+	'test_an_excursion_may_begin_under_one_calibration_and_go_on_under_the_next');
+SELECT coldchain.void_calibration(:o2, 'no more of it');
 SELECT results_eq(format('SELECT mean_c::numeric(5,2), min_c, max_c FROM coldchain.calibration_figures(ARRAY[%s])', :assignment),
 	$$ VALUES (5.21, 5::real, 8.5::real) $$, 'test_temperatures_stay_as_the_device_gave_them');
 

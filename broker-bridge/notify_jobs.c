@@ -15,7 +15,7 @@
 
 #define MOST  1000
 #define AGAIN 5.0 /* seconds; after a failure */
-#define REST  50  /* times as long as it took: a job that rests costs a fiftieth of a processor */
+#define REST  100 /* times as long as it took: a job that rests costs a hundredth of a processor */
 #define LATE                                                                                                           \
 	3.0 /* seconds; what a device tells of itself is to alarm within five, and a look and the telling take some */
 

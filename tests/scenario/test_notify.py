@@ -296,6 +296,20 @@ def test_a_tracker_that_was_tampered_with_alarms_within_five_seconds(notified, r
     assert told["at"] - sent < 5 * PATIENCE and told["event"]["data"]["kind"] == "tamper"
 
 
+def test_a_look_that_took_long_is_followed_by_a_rest_that_keeps_the_five_seconds(notified):
+    def looked():
+        return notified.value("SELECT looked_at FROM coldchain.watch_state")
+
+    with notified.connect() as db, db.transaction():
+        db.execute("LOCK TABLE coldchain.condition IN ACCESS EXCLUSIVE MODE")
+        wait_for(lambda: notified.value("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '%coldchain.watch(%' AND wait_event_type = 'Lock' "
+                                        "AND clock_timestamp() - query_start > '0.1 s')"), 20, "a look to take long")
+        before = looked()
+    long = wait_for(lambda: (lambda at: at != before and at)(looked()), 20, "that look to end")
+    after = wait_for(lambda: (lambda at: at != long and at)(looked()), 20, "another look")
+    assert 3 <= (after - long).total_seconds() < 5 * PATIENCE
+
+
 # Transfers of cce-interop: what devices measured, pushed
 
 

@@ -174,16 +174,13 @@ static size_t count(void *arg)
 	return up->batch.count;
 }
 
-static void store(void *arg)
+static bool store(bool all, void *arg)
 {
 	struct bridge_up *up = arg;
+	(void)all;
 	up->batch_closed_at = clock_now_us();
 	event_active(up->kick, EV_TIMEOUT, 0);
-}
-
-static void acknowledge(struct mqtt *mqtt, void *arg)
-{
-	(void)mqtt, (void)arg;
+	return true;
 }
 
 static void clear(bool stored, void *arg)
@@ -221,7 +218,6 @@ static const struct intake_calls calls = {
 	.take = take,
 	.count = count,
 	.store = store,
-	.acknowledge = acknowledge,
 	.clear = clear,
 	.event = on_intake,
 };

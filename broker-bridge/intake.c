@@ -2,11 +2,13 @@
  *
  * The intake's state machine:
  *
- *   OFFLINE -> READING -> COMMITTING -> ACKING -> READING
+ *   OFFLINE -> READING (-> COMMITTING) -> ACKING -> READING
  *
- * READING takes messages until the socket is drained or the batch is full. COMMITTING waits for the owner; the socket
- * is not read, so the broker holds back what is to come. ACKING writes the held acknowledgements. When there is nowhere
- * to store, the intake disconnects without acknowledging: its session at the broker keeps the messages. */
+ * READING takes messages; the owner may store some of them meanwhile. When the owner says so, once the socket is
+ * drained or it is enough, COMMITTING waits for all of it to be stored; the socket is not read, so the broker holds
+ * back what is to come. ACKING, which READING also comes to when all is stored, writes the held acknowledgements: MQTT
+ * wants them in order, and the library writes all or none. When there is nowhere to store, the intake disconnects
+ * without acknowledging: its session at the broker keeps the messages. */
 #include "broker-bridge/intake.h"
 
 #include <stdlib.h>
@@ -22,7 +24,7 @@ static const char *const state_names[] = {"OFFLINE", "READING", "COMMITTING", "A
 /* [from][to] */
 static const bool state_allowed[4][4] = {
 	[INTAKE_AWAY] = {[INTAKE_READING] = true},
-	[INTAKE_READING] = {[INTAKE_AWAY] = true, [INTAKE_COMMITTING] = true},
+	[INTAKE_READING] = {[INTAKE_AWAY] = true, [INTAKE_COMMITTING] = true, [INTAKE_ACKING] = true},
 	[INTAKE_COMMITTING] = {[INTAKE_AWAY] = true, [INTAKE_ACKING] = true},
 	[INTAKE_ACKING] = {[INTAKE_AWAY] = true, [INTAKE_READING] = true},
 };
@@ -43,7 +45,8 @@ struct intake {
 	bool leave;
 	bool open;     /* there is somewhere to store */
 	bool online;   /* subscribed, and told so */
-	bool in_doubt; /* the connection that the batch came over is gone: its acknowledgements are void */
+	bool enough;   /* the owner has said so: the socket is not read for now */
+	bool in_doubt; /* the connection that messages came over is gone: their acknowledgements are void */
 	bool stopping;
 	bool stopped;
 };
@@ -59,6 +62,7 @@ static void enter(struct intake *in, enum intake_state to)
 	}
 	log_debug(in->name, "%s -> %s messages=%zu", state_names[from], state_names[to], in->calls->count(in->arg));
 	in->state = to;
+	in->enough = false;
 	if (to == INTAKE_AWAY && in->online) {
 		in->online = false;
 		in->calls->event(INTAKE_OFFLINE, in->arg);
@@ -80,8 +84,24 @@ static void let_go(struct intake *in)
 	mqtt_stop(in->mqtt);
 }
 
+/* Something of what was taken is being stored while reading goes on. */
+static bool stores_behind(const struct intake *in)
+{
+	return in->state == INTAKE_READING && in->calls->busy != NULL && in->calls->busy(in->arg);
+}
+
+static void close_batch(struct intake *in, bool all)
+{
+	if (in->state != INTAKE_READING || in->calls->count(in->arg) == 0 || !in->calls->store(all, in->arg))
+		return;
+	mqtt_pause(in->mqtt);
+	enter(in, INTAKE_COMMITTING);
+}
+
 static void stop_when_idle(struct intake *in)
 {
+	if (in->stopping && in->calls->busy != NULL && mqtt_connected(in->mqtt))
+		close_batch(in, true);
 	if (!in->stopping || in->stopped || in->state == INTAKE_COMMITTING || in->state == INTAKE_ACKING)
 		return;
 	if (!mqtt_stopped(in->mqtt)) {
@@ -145,7 +165,7 @@ bool intake_storing(const struct intake *in)
 
 void intake_stored(struct intake *in, bool ok)
 {
-	if (in->state != INTAKE_COMMITTING)
+	if (in->state != INTAKE_COMMITTING && (in->state != INTAKE_READING || in->calls->busy == NULL))
 		return;
 	if (!ok) {
 		struct timeval wait = backoff_fail(&in->backoff);
@@ -153,22 +173,26 @@ void intake_stored(struct intake *in, bool ok)
 		let_go(in);
 		return;
 	}
+	mqtt_pause(in->mqtt);
 	enter(in, INTAKE_ACKING);
-	if (in->in_doubt || !mqtt_connected(in->mqtt)) {
+	if (intake_mqtt(in) == NULL)
 		back_to_reading(in);
-		return;
-	}
-	in->calls->acknowledge(in->mqtt, in->arg);
-	mqtt_release(in->mqtt);
+	else
+		mqtt_release(in->mqtt);
 }
 
-static void close_batch(struct intake *in)
+void intake_look(struct intake *in, bool room)
 {
-	if (in->state != INTAKE_READING || in->calls->count(in->arg) == 0)
+	close_batch(in, false);
+	if (in->state != INTAKE_READING || !in->enough || !room)
 		return;
-	mqtt_pause(in->mqtt);
-	enter(in, INTAKE_COMMITTING);
-	in->calls->store(in->arg);
+	in->enough = false;
+	mqtt_resume(in->mqtt);
+}
+
+struct mqtt *intake_mqtt(const struct intake *in)
+{
+	return in->in_doubt || !mqtt_connected(in->mqtt) ? NULL : in->mqtt;
 }
 
 /* ---- events ---- */
@@ -209,7 +233,8 @@ static void take(struct intake *in, const struct mqtt_message *message)
 		in->in_doubt = true;
 		return;
 	}
-	if (in->calls->take(message, in->arg))
+	in->enough = in->calls->take(message, in->arg);
+	if (in->enough)
 		mqtt_pause(in->mqtt);
 }
 
@@ -221,7 +246,12 @@ static void connection_lost(struct intake *in)
 	switch (in->state) {
 	case INTAKE_READING:
 		in->calls->clear(false, in->arg);
-		enter(in, INTAKE_AWAY);
+		if (stores_behind(in)) {
+			enter(in, INTAKE_COMMITTING);
+			mqtt_stop(in->mqtt);
+		} else {
+			enter(in, INTAKE_AWAY);
+		}
 		break;
 	case INTAKE_ACKING:
 		back_to_reading(in);
@@ -266,7 +296,7 @@ static void on_mqtt(struct mqtt *mqtt, const struct mqtt_event *event, void *arg
 		take(in, event->message);
 		break;
 	case MQTT_IDLE:
-		close_batch(in);
+		close_batch(in, false);
 		break;
 	case MQTT_RELEASED:
 		if (in->state == INTAKE_ACKING)

@@ -18,17 +18,21 @@ const struct config_item ingest_config_items[] = {
 	TEXT(ring, "",
 	     "file of the ring that the broker's plugin fills with telemetry (coldfleet-ring create); empty: telemetry "
 	     "comes by the lanes' shared subscription"),
-	NUMBER(lanes, CONFIG_INT, "2", 1, 64, false,
-	       "connections to the broker, each with its own to the database; with a ring: connections to the "
-	       "database, "
-	       "and one to the broker, at most 16"),
+	NUMBER(lanes, CONFIG_INT, "1", 1, 64, false,
+	       "connections to the broker that share the telemetry; with a ring there is one, for statuses"),
+	NUMBER(connections, CONFIG_INT, "2", 1, 16, false,
+	       "connections to the database of each lane, or of the ring; each has devices of its own"),
 	NUMBER(first_lane, CONFIG_INT, "1", 1, 65535, false, "number of the first lane; part of its client id"),
 	{"ingest.leave", CONFIG_BOOL, offsetof(struct ingest_config, leave), "no", 0, 0, false, false,
 	 "yes: take the lanes out of service for good. Leave the shared subscription, store what still waits in their "
 	 "sessions, end the sessions, exit"},
-	NUMBER(batch_messages, CONFIG_INT, "1000", 1, 65535, false,
-	       "MQTT Receive Maximum: unacknowledged messages a lane takes, and so the largest batch"),
-	NUMBER(batch_readings, CONFIG_INT, "20000", 1, 1000000, true, "readings after which a lane stores its batch"),
+	NUMBER(batch_messages, CONFIG_INT, "2000", 1, 65535, false,
+	       "messages after which a connection stores its batch; MQTT Receive Maximum of a lane is eight times as "
+	       "much"),
+	NUMBER(batch_readings, CONFIG_INT, "20000", 1, 1000000, true,
+	       "readings after which a connection stores its batch"),
+	NUMBER(batch_interval, CONFIG_SECONDS, "40ms", 0, 1, true,
+	       "from one batch to the next one that is not full: a few large ones cost less than many small ones"),
 	MQTT_CONFIG_ITEMS("ingest", struct ingest_config, mqtt, "@ingest", "coldfleet-ingest",
 			  "client id; each lane appends -NUMBER. Two processes need two of them",
 			  "all ingest processes"),

@@ -14,10 +14,12 @@ struct ingest_config {
 	char database[CONFIG_TEXT_MAX];
 	char ring[CONFIG_TEXT_MAX];
 	int64_t lanes;
+	int64_t connections;
 	int64_t first_lane;
 	bool leave;
 	int64_t batch_messages;
 	int64_t batch_readings;
+	double batch_interval;
 	struct mqtt_config mqtt;
 	int64_t max_pack_bytes;
 	int64_t max_pack_samples;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * An intake and a store, and the directory of devices between them: a batch with serials that nobody knew waits for the
- * directory first. After the commit the receipts leave with the acknowledgements. */
+ * An intake, and turns that it fills. Acknowledgements leave when all that was taken is committed, and receipts with
+ * them. */
 #include "ingest/lane.h"
 
 #include <stdio.h>
@@ -12,100 +12,65 @@
 #include "core/log.h"
 #include "ingest/metrics.h"
 #include "ingest/receipt.h"
-#include "ingest/store.h"
+#include "ingest/turns.h"
 
 struct lane {
 	char name[16];
-	char store_name[24];
 	struct lane_options options;
 	lane_cb *cb;
 	void *arg;
 	struct intake *intake;
-	struct store *store;
-	struct batch batch;
-	int64_t batch_closed_at;        /* when the last message of the batch had come */
-	const struct receipt *receipts; /* of the batch just stored, while it is being acknowledged */
-	size_t receipt_count;
-	bool store_up;
+	struct turns *turns;
+	size_t window; /* messages that may be taken and not acknowledged */
+	size_t held;   /* that are */
 };
 
-/* ---- the batch ---- */
+/* ---- the intake's side ---- */
 
 static bool take(const struct mqtt_message *message, void *arg)
 {
 	struct lane *lane = arg;
-	const struct ingest_config *config = lane->options.config;
-	struct pack_limits limits = ingest_pack_limits(config);
-	batch_add(&lane->batch, message, clock_now_us(), directory_devices(lane->options.directory), &limits);
-	return lane->batch.count >= (size_t)config->batch_messages ||
-	       lane->batch.readings >= (size_t)config->batch_readings;
+	turns_add(lane->turns, message, clock_now_us());
+	lane->held++;
+	if (turns_full(lane->turns))
+		turns_close(lane->turns, 0);
+	return lane->held >= lane->window || !turns_room(lane->turns);
 }
 
 static size_t count(void *arg)
 {
 	const struct lane *lane = arg;
-	return lane->batch.count;
+	return lane->held;
+}
+
+/* When the turn is full, reading goes on meanwhile. When it is not, the broker has nothing more: then it is better to
+ * acknowledge soon, and receipts leave with the acknowledgements. */
+static bool store(bool all, void *arg)
+{
+	struct lane *lane = arg;
+	bool window_full = lane->held >= lane->window;
+	if (turns_filled(lane->turns) == 0)
+		return all || window_full;
+	if (!all && !window_full && !turns_due(lane->turns, lane->options.config->batch_interval))
+		return false;
+	turns_close(lane->turns, 0);
+	return true;
+}
+
+static bool busy(void *arg)
+{
+	const struct lane *lane = arg;
+	return turns_busy(lane->turns) > 0;
 }
 
 static void clear(bool stored, void *arg)
 {
 	struct lane *lane = arg;
-	if (!stored && lane->batch.count > 0)
+	if (!stored && lane->held > 0)
 		metric_add(lane->options.metrics, M_LANE_DROPS, 1);
-	batch_reset(&lane->batch);
+	turns_drop(lane->turns);
+	lane->held = 0;
 }
-
-/* ---- storing ---- */
-
-static void on_stored(bool ok, const struct receipt *receipts, size_t receipt_count, void *arg)
-{
-	struct lane *lane = arg;
-	if (!intake_storing(lane->intake))
-		return; /* let go meanwhile */
-	if (ok) {
-		metric_add(lane->options.metrics, M_BATCHES, 1);
-		metric_observe(lane->options.metrics, M_COMMIT_SECONDS,
-			       (double)(clock_now_us() - lane->batch_closed_at) / 1e6);
-	}
-	lane->receipts = receipts;
-	lane->receipt_count = receipt_count;
-	intake_stored(lane->intake, ok);
-	lane->receipt_count = 0;
-}
-
-static void on_resolved(bool ok, void *arg)
-{
-	struct lane *lane = arg;
-	/* A batch that was let go, or another one by now that knows all its devices: this answer is not for it. */
-	if (!intake_storing(lane->intake) || lane->batch.unresolved == 0)
-		return;
-	if (!ok) {
-		intake_stored(lane->intake, false);
-		return;
-	}
-	batch_resolve(&lane->batch, directory_devices(lane->options.directory));
-	store_batch(lane->store, &lane->batch, on_stored, lane);
-}
-
-static void store(void *arg)
-{
-	struct lane *lane = arg;
-	lane->batch_closed_at = clock_now_us();
-	if (lane->batch.unresolved == 0)
-		store_batch(lane->store, &lane->batch, on_stored, lane);
-	else
-		directory_refresh(lane->options.directory, on_resolved, lane);
-}
-
-/* ---- receipts ---- */
-
-static void acknowledge(struct mqtt *mqtt, void *arg)
-{
-	struct lane *lane = arg;
-	receipts_send(mqtt, lane->name, &lane->batch, lane->receipts, lane->receipt_count, lane->options.metrics);
-}
-
-/* ---- events ---- */
 
 static void on_intake(enum intake_event event, void *arg)
 {
@@ -115,32 +80,78 @@ static void on_intake(enum intake_event event, void *arg)
 	lane->cb(lane, said[event], lane->arg);
 }
 
+static const struct intake_calls intake_calls = {
+	.take = take,
+	.count = count,
+	.store = store,
+	.busy = busy,
+	.clear = clear,
+	.event = on_intake,
+};
+
+/* ---- the turns' side ---- */
+
 static void open_if_ready(struct lane *lane)
 {
-	if (lane->store_up && directory_loaded(lane->options.directory))
+	if (turns_up(lane->turns) && turns_busy(lane->turns) == 0 && directory_loaded(lane->options.directory))
 		intake_open(lane->intake);
 }
 
-static void on_store(enum store_event event, void *arg)
+static void on_up(bool up, void *arg)
 {
 	struct lane *lane = arg;
-	lane->store_up = event == STORE_UP;
-	if (lane->store_up)
+	if (up)
 		open_if_ready(lane);
 	else
 		intake_close(lane->intake);
 }
 
+static void on_receipts(const struct batch *batch, const struct receipt *receipts, size_t receipt_count, void *arg)
+{
+	struct lane *lane = arg;
+	struct mqtt *mqtt = intake_mqtt(lane->intake);
+	if (mqtt != NULL)
+		receipts_send(mqtt, lane->name, batch, receipts, receipt_count, lane->options.metrics);
+}
+
+static void on_stored(uint64_t mark, void *arg)
+{
+	struct lane *lane = arg;
+	(void)mark;
+	if (turns_busy(lane->turns) == 0 && turns_filled(lane->turns) == 0)
+		intake_stored(lane->intake, true);
+}
+
+static void on_failed(void *arg)
+{
+	struct lane *lane = arg;
+	intake_stored(lane->intake, false);
+	open_if_ready(lane);
+}
+
+static void on_ready(void *arg)
+{
+	struct lane *lane = arg;
+	intake_look(lane->intake, turns_room(lane->turns));
+	open_if_ready(lane);
+}
+
+static const struct turns_calls turns_calls = {
+	.up = on_up,
+	.receipts = on_receipts,
+	.stored = on_stored,
+	.failed = on_failed,
+	.ready = on_ready,
+};
+
 /* ---- the interface ---- */
 
-static const struct intake_calls calls = {
-	.take = take,
-	.count = count,
-	.store = store,
-	.acknowledge = acknowledge,
-	.clear = clear,
-	.event = on_intake,
-};
+/* Some full turns, so that one can be read while the one before is committed. */
+static size_t receive_maximum(const struct ingest_config *config)
+{
+	size_t window = 8 * (size_t)config->batch_messages;
+	return window < UINT16_MAX ? window : UINT16_MAX;
+}
 
 struct lane *lane_new(struct event_base *base, const struct lane_options *options, lane_cb *cb, void *arg,
 		      struct err *e)
@@ -154,12 +165,16 @@ struct lane *lane_new(struct event_base *base, const struct lane_options *option
 	lane->cb = cb;
 	lane->arg = arg;
 	snprintf(lane->name, sizeof(lane->name), "lane-%u", options->number);
-	snprintf(lane->store_name, sizeof(lane->store_name), "lane-%u-db", options->number);
 	snprintf(client_id, sizeof(client_id), "%s-%u", config->mqtt.client_id, options->number);
 	mqtt_config_shared(&config->mqtt, "cf/v1/+/telemetry", telemetry, sizeof(telemetry));
 	mqtt_config_shared(&config->mqtt, "cf/v1/+/status", status, sizeof(status));
-	batch_init(&lane->batch);
-	lane->store = store_new(base, lane->store_name, config->database, options->metrics, on_store, lane);
+	lane->window = receive_maximum(config);
+	struct turns_options turns = {.name = lane->name,
+				      .shards = config->ring[0] != '\0' ? 1 : (size_t)config->connections,
+				      .config = config,
+				      .directory = options->directory,
+				      .metrics = options->metrics};
+	lane->turns = turns_new(base, &turns, &turns_calls, lane);
 	struct intake_options intake = {.mqtt = mqtt_config_options(&config->mqtt, lane->name, client_id),
 					.filters = {telemetry, status},
 					.leave = config->leave};
@@ -170,8 +185,8 @@ struct lane *lane_new(struct event_base *base, const struct lane_options *option
 		intake.unwanted = telemetry;
 	}
 	intake.mqtt.session_expiry = (uint32_t)config->mqtt.session_expiry;
-	intake.mqtt.receive_maximum = (uint16_t)config->batch_messages;
-	lane->intake = intake_new(base, &intake, &calls, lane, e);
+	intake.mqtt.receive_maximum = (uint16_t)lane->window;
+	lane->intake = intake_new(base, &intake, &intake_calls, lane, e);
 	if (lane->intake == NULL)
 		lane_free(&lane);
 	return lane;
@@ -183,15 +198,14 @@ void lane_free(struct lane **lp)
 	if (lane == NULL)
 		return;
 	intake_free(&lane->intake);
-	store_free(&lane->store);
-	batch_fini(&lane->batch);
+	turns_free(&lane->turns);
 	free(lane);
 	*lp = NULL;
 }
 
 void lane_start(struct lane *lane)
 {
-	store_start(lane->store);
+	turns_start(lane->turns);
 }
 
 void lane_directory_loaded(struct lane *lane)

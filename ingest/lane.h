@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A lane is one MQTT connection and one PostgreSQL connection that turn together: read a batch, store it, acknowledge
- * it. Nothing is acknowledged that is not committed. Several lanes on one loop overlap, since each waits most of the
- * time for somebody else. */
+ * A lane is an MQTT connection whose messages are stored over connections to PostgreSQL of its own: read, store,
+ * acknowledge. Nothing is acknowledged that is not committed. */
 #ifndef COLDFLEET_INGEST_LANE_H
 #define COLDFLEET_INGEST_LANE_H
 

@@ -72,7 +72,7 @@ def test_batch_with_every_kind_of_trouble_at_once_loses_nothing_of_the_rest(line
     assert {row[0] for row in line.quarantine(stranger)} == {"unknown-device"}
 
 
-def test_lanes_that_store_the_same_samples_at_once_do_not_collide(line):
+def test_connections_that_store_at_once_do_not_collide(line):
     devices, rng = [line.device("same") for _ in range(10)], random.Random(5)
     packs = [(device, as_json(senml([i, i + 0.5], seq=2 * i, start=NOW - 7000 + 120 * i)))
              for device in devices for i in range(50)]
@@ -147,9 +147,7 @@ def test_stored_sample_with_other_values_goes_to_quarantine_and_the_first_stands
     other = as_json(senml([8.25, 2.5], seq=0, start=NOW, clock=NOW))
     if together:
         with line.together():
-            # The lanes take turns: the first and the third go to the same one, and so into the same batch.
             device.publish(senml([1.5], seq=0, start=NOW))
-            line.device().publish(senml([0]))
             device.publish(other)
     else:
         device.ask(senml([1.5], seq=0, start=NOW))
@@ -344,7 +342,7 @@ def test_repeats_that_come_all_the_time_leave_few_dead_rows_and_the_quick_way_is
     name = line.stack.value("SELECT name FROM telemetry.partitions() WHERE %s BETWEEN lower AND upper", [utc(old)])
     dead = line.stack.value("SELECT dead_tuple_count FROM pgstattuple(%s)", [f"telemetry.{name}_first"])
     tries = packs // 65 + 2
-    assert packs // 65 <= dead <= 2 * tries, "each of the two lanes tries once in 65 batches, which leaves both of a batch's rows at most"
+    assert packs // 65 <= dead <= 2 * tries, "a connection tries once in 65 batches, which leaves both of a batch's rows at most"
 
 
 def test_reading_399_days_old_makes_its_partition_and_is_stored(line):
@@ -360,7 +358,7 @@ def test_reading_399_days_old_makes_its_partition_and_is_stored(line):
     assert device.quarantine() == []
 
 
-def test_lanes_that_need_the_same_new_partition_at_once_both_get_it(line):
+def test_connections_that_need_the_same_new_partition_at_once_both_get_it(line):
     devices = [line.device() for _ in range(8)]
     for round_ in range(4):
         old = NOW - (330 - 14 * round_) * DAY

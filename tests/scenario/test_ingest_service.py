@@ -83,8 +83,22 @@ def test_readyz_is_503_with_a_reason_while_postgresql_is_down_and_recovers_by_it
     assert line.metric("lanes_online") == 0
     line.stack.start("postgres")
     wait_for(lambda: line.ready() == (200, "ready"), 30, "ingest to recover")
-    assert line.stack.pid("ingest") == pid and line.metric("lanes_online") == 2
+    assert line.stack.pid("ingest") == pid and line.metric("lanes_online") == 1
     assert line.device().ask(senml([1.5], seq=0))["through"] == 0
+
+
+def test_messages_within_the_interval_of_batches_are_stored_together(line):
+    device = line.device()
+    line.stack.stop("ingest")
+    try:
+        with Ingest(line.stack, "ingest.batch_interval=1s", "ingest.connections=1").wait_ready() as ingest:
+            device.ask(senml([0], seq=0, start=NOW))
+            for i in range(1, 21):
+                device.publish(senml([i], seq=i, start=NOW + i))
+            wait_for(lambda: device.count() == 21, 20, "all")
+            assert ingest.metric("batches_total") <= 3
+    finally:
+        line.stack.start("ingest")
 
 
 def test_readyz_is_503_with_a_reason_while_the_broker_is_down_and_recovers_by_itself(line):

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Turns stand in a circle. Each is FREE, which is also being filled -> RESOLVING, when it has serials that nobody knew
+ * -> READY -> STORING -> STORED -> FREE; or FAILED: then those behind it are let go too. Storing twice is storing once,
+ * so whoever reads it all again does no harm. */
+#include "ingest/turns.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "ingest/metrics.h"
+
+#define TURNS      2 /* one is committed, one is read */
+#define SHARDS_MAX 16
+
+enum turn_state { TURN_FREE, TURN_RESOLVING, TURN_READY, TURN_STORING, TURN_STORED, TURN_FAILED };
+
+/* What a turn has for one shard. */
+struct part {
+	struct turn *turn;
+	struct batch batch;
+};
+
+struct turn {
+	struct turns *turns;
+	struct part parts[SHARDS_MAX];
+	size_t storing; /* parts that a store has */
+	bool failed;    /* one of them */
+	enum turn_state state;
+	uint64_t mark;
+	double closed_at; /* clock_seconds() */
+};
+
+struct shard {
+	struct turns *turns;
+	char name[48];
+	struct store *store;
+	bool up; /* its store is connected */
+};
+
+struct turns {
+	struct turns_options options;
+	const struct turns_calls *calls;
+	void *arg;
+	struct event *look; /* from the loop: `ready` */
+	struct shard shards[SHARDS_MAX];
+	size_t shard_count;
+	struct turn circle[TURNS];
+	size_t oldest, busy; /* those from `oldest` on, `busy` of them, are not free; the next one is being filled */
+	double closed_at;    /* the last one */
+	bool failed;
+};
+
+static struct turn *turn_at(struct turns *t, size_t after_oldest)
+{
+	return &t->circle[(t->oldest + after_oldest) % TURNS];
+}
+
+/* ---- what is being filled ---- */
+
+bool turns_up(const struct turns *t)
+{
+	for (size_t i = 0; i < t->shard_count; i++) {
+		if (!t->shards[i].up)
+			return false;
+	}
+	return true;
+}
+
+bool turns_room(const struct turns *t)
+{
+	return t->busy < TURNS && !t->failed && turns_up(t);
+}
+
+size_t turns_busy(const struct turns *t)
+{
+	return t->busy;
+}
+
+size_t turns_filled(struct turns *t)
+{
+	size_t filled = 0;
+	for (size_t i = 0; t->busy < TURNS && i < t->shard_count; i++)
+		filled += turn_at(t, t->busy)->parts[i].batch.count;
+	return filled;
+}
+
+static struct batch *batch_of(struct turns *t, const char *topic)
+{
+	uint32_t hash = 2166136261; /* FNV-1a */
+	for (const char *p = topic; *p != '\0'; p++)
+		hash = (hash ^ (uint8_t)*p) * 16777619;
+	return &turn_at(t, t->busy)->parts[hash % t->shard_count].batch;
+}
+
+void turns_add(struct turns *t, const struct mqtt_message *message, int64_t received_at)
+{
+	const struct pack_limits limits = ingest_pack_limits(t->options.config);
+	batch_add(batch_of(t, message->topic), message, received_at, directory_devices(t->options.directory), &limits);
+}
+
+bool turns_full(struct turns *t)
+{
+	const struct ingest_config *config = t->options.config;
+	for (size_t i = 0; i < t->shard_count; i++) {
+		const struct batch *b = &turn_at(t, t->busy)->parts[i].batch;
+		if (b->count >= (size_t)config->batch_messages || b->readings >= (size_t)config->batch_readings)
+			return true;
+	}
+	return false;
+}
+
+void turns_look_in(struct turns *t, double seconds)
+{
+	struct timeval wait = clock_timeval(seconds);
+	event_add(t->look, &wait);
+}
+
+bool turns_due(struct turns *t, double look_again)
+{
+	if (t->busy > 0 || t->failed || turns_filled(t) == 0)
+		return false; /* the end of what is in work comes by itself */
+	double interval = t->options.config->batch_interval, passed = clock_seconds() - t->closed_at;
+	if (passed >= interval || passed < 0)
+		return true;
+	double wanting = interval - passed;
+	turns_look_in(t, wanting < look_again ? wanting : look_again);
+	return false;
+}
+
+static void empty(struct turn *turn)
+{
+	for (size_t i = 0; i < turn->turns->shard_count; i++)
+		batch_reset(&turn->parts[i].batch);
+	turn->state = TURN_FREE;
+	turn->failed = false;
+}
+
+void turns_drop(struct turns *t)
+{
+	if (t->busy < TURNS)
+		empty(turn_at(t, t->busy));
+}
+
+/* ---- reporting ---- */
+
+/* After a failure: not before all that is in work has ended. */
+static void report_failure(struct turns *t)
+{
+	for (size_t i = 0; i < t->busy; i++) {
+		enum turn_state state = turn_at(t, i)->state;
+		if (state == TURN_STORING || state == TURN_RESOLVING)
+			return;
+	}
+	for (size_t i = 0; i < TURNS; i++)
+		empty(&t->circle[i]);
+	t->busy = 0;
+	t->failed = false;
+	t->calls->failed(t->arg);
+}
+
+static void report(struct turns *t)
+{
+	while (t->busy > 0 && turn_at(t, 0)->state == TURN_STORED) {
+		uint64_t mark = turn_at(t, 0)->mark;
+		empty(turn_at(t, 0));
+		t->oldest = (t->oldest + 1) % TURNS;
+		t->busy--;
+		t->calls->stored(mark, t->arg);
+	}
+	if (t->failed)
+		report_failure(t);
+	else
+		turns_look_in(t, 0);
+}
+
+/* ---- storing ---- */
+
+static void fail(struct turn *turn)
+{
+	turn->state = TURN_FAILED;
+	turn->turns->failed = true;
+	report(turn->turns);
+}
+
+static void on_stored(bool ok, const struct receipt *receipts, size_t count, void *arg)
+{
+	struct part *part = arg;
+	struct turn *turn = part->turn;
+	struct turns *t = turn->turns;
+	turn->failed |= !ok;
+	if (ok) {
+		metric_add(t->options.metrics, M_BATCHES, 1);
+		t->calls->receipts(&part->batch, receipts, count, t->arg);
+	}
+	if (--turn->storing > 0)
+		return;
+	if (turn->failed) {
+		fail(turn);
+		return;
+	}
+	metric_observe(t->options.metrics, M_COMMIT_SECONDS, clock_seconds() - turn->closed_at);
+	turn->state = TURN_STORED;
+	report(t);
+}
+
+static void send_turn(struct turn *turn)
+{
+	struct turns *t = turn->turns;
+	turn->state = TURN_STORING;
+	for (size_t i = 0; i < t->shard_count; i++) {
+		struct part *part = &turn->parts[i];
+		if (part->batch.count == 0)
+			continue;
+		turn->storing++;
+		store_batch(t->shards[i].store, &part->batch, on_stored, part);
+	}
+}
+
+/* A turn that waits for the directory holds up those behind it. */
+static void send_in_order(struct turns *t)
+{
+	for (size_t i = 0; i < t->busy && turn_at(t, i)->state != TURN_RESOLVING; i++) {
+		if (turn_at(t, i)->state == TURN_READY && !t->failed)
+			send_turn(turn_at(t, i));
+	}
+}
+
+static void on_resolved(bool ok, void *arg)
+{
+	struct turn *turn = arg;
+	struct turns *t = turn->turns;
+	if (turn->state != TURN_RESOLVING)
+		return;
+	if (!ok || !turns_up(t)) {
+		fail(turn);
+		return;
+	}
+	for (size_t i = 0; i < t->shard_count; i++)
+		batch_resolve(&turn->parts[i].batch, directory_devices(t->options.directory));
+	turn->state = TURN_READY;
+	if (t->failed)
+		report_failure(t);
+	else
+		send_in_order(t);
+}
+
+void turns_close(struct turns *t, uint64_t mark)
+{
+	struct turn *turn = turn_at(t, t->busy);
+	size_t unresolved = 0;
+	for (size_t i = 0; i < t->shard_count; i++)
+		unresolved += turn->parts[i].batch.unresolved;
+	turn->mark = mark;
+	turn->closed_at = t->closed_at = clock_seconds();
+	turn->state = unresolved > 0 ? TURN_RESOLVING : TURN_READY;
+	t->busy++;
+	if (unresolved > 0)
+		directory_refresh(t->options.directory, on_resolved, turn);
+	else
+		send_in_order(t);
+}
+
+/* ---- events ---- */
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct turns *t = arg;
+	(void)fd, (void)what;
+	t->calls->ready(t->arg);
+}
+
+static void on_store(enum store_event event, void *arg)
+{
+	struct shard *shard = arg;
+	struct turns *t = shard->turns;
+	shard->up = event == STORE_UP;
+	t->calls->up(turns_up(t), t->arg);
+	if (shard->up)
+		turns_look_in(t, 0);
+}
+
+/* ---- the interface ---- */
+
+static void add_shards(struct turns *t, struct event_base *base)
+{
+	t->shard_count = t->options.shards < SHARDS_MAX ? t->options.shards : SHARDS_MAX;
+	for (size_t i = 0; i < t->shard_count; i++) {
+		struct shard *shard = &t->shards[i];
+		shard->turns = t;
+		snprintf(shard->name, sizeof(shard->name), "%s-db-%zu", t->options.name, i + 1);
+		shard->store =
+			store_new(base, shard->name, t->options.config->database, t->options.metrics, on_store, shard);
+	}
+}
+
+static void add_turns(struct turns *t)
+{
+	for (size_t i = 0; i < TURNS; i++) {
+		struct turn *turn = &t->circle[i];
+		turn->turns = t;
+		for (size_t k = 0; k < t->shard_count; k++) {
+			turn->parts[k].turn = turn;
+			batch_init(&turn->parts[k].batch);
+		}
+	}
+}
+
+struct turns *turns_new(struct event_base *base, const struct turns_options *options, const struct turns_calls *calls,
+			void *arg)
+{
+	struct turns *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		abort();
+	t->options = *options;
+	t->calls = calls;
+	t->arg = arg;
+	t->look = evtimer_new(base, on_look, t);
+	if (t->look == NULL)
+		abort();
+	add_shards(t, base);
+	add_turns(t);
+	return t;
+}
+
+void turns_free(struct turns **tp)
+{
+	struct turns *t = *tp;
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->shard_count; i++) {
+		store_free(&t->shards[i].store);
+		for (size_t k = 0; k < TURNS; k++)
+			batch_fini(&t->circle[k].parts[i].batch);
+	}
+	event_free(t->look);
+	free(t);
+	*tp = NULL;
+}
+
+void turns_start(struct turns *t)
+{
+	for (size_t i = 0; i < t->shard_count; i++)
+		store_start(t->shards[i].store);
+}

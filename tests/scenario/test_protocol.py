@@ -69,9 +69,10 @@ def test_reference_tracker_says_lost_for_all_that_is_asked_of_an_epoch_it_has_le
     serial, start = "left-01", now() - 1200
     stack.enrol(serial)
     with Device(stack, serial) as device:
-        for seq in (0, 4, 7):
-            device.send([{"bt": start + seq, "n": "seq", "v": seq}, {"n": "temp", "v": 4.5}])
-    wait_for(lambda: len(gaps(stack, serial)) == 2, 10, "both gaps")
+        device.subscribe(device.topic("receipt"))
+        for seq in (0, 4, 7):  # each stored before the next one, or another hole would show first
+            receipt = device.send_for_receipt([{"bt": start + seq, "n": "seq", "v": seq}, {"n": "temp", "v": 4.5}])
+    assert receipt == {"epoch": 0, "through": 7, "missing": [[1, 3], [5, 6]]}
     (tmp_path / "serials").write_text(f"{serial}\n")
     tracker = stack.tracker_start("run", "--serials", tmp_path / "serials", "--epoch", "1", "--interval", "0.2",
                                   stderr=subprocess.DEVNULL)

@@ -324,6 +324,18 @@ def test_a_cache_sees_a_change_that_is_committed_after_younger_ones(uri, db):
         assert late in [d for (d,) in cache.execute(pull, first)], "a late commit was missed"
 
 
+def test_who_computes_hours_takes_devices_that_nobody_else_is_at(uri, db):
+    devices = register(db, 2)
+    db.execute("select analytics.refresh(1000, '-infinity')")  # what other tests left
+    for device in devices:
+        db.execute("insert into analytics.due (device_id, since) select %s, now() - interval '1 hour'", [device])
+    db.commit()
+    call = "select analytics.refresh(1, '-infinity')"  # nothing is taken up
+    with psycopg.connect(uri) as one, psycopg.connect(uri, autocommit=True) as two:
+        assert (one.execute(call).fetchone()[0], two.execute(call).fetchone()[0]) == (1, 1)
+    assert db.execute("select count(*) from analytics.due where device_id = any (%s)", [devices]).fetchone()[0] == 0
+
+
 def main():
     tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
     print(f"1..{len(tests)}")

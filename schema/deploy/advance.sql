@@ -7,7 +7,8 @@ BEGIN;
 SET LOCAL ROLE coldfleet_owner;
 
 -- Facts and wishes of a batch come as lists; here they are put beside the devices. Both joins must hash: the planner
--- cannot know how long an array will be, expects ten elements and would loop.
+-- cannot know how long an array will be, expects ten elements and would loop. It is said in full, for the settings of the
+-- caller hold here too: those of telemetry.advance() forbid to hash.
 CREATE FUNCTION telemetry.align(device_id int[], q_device int[], q_epoch smallint[], q_first int[], q_last int[],
 				q_lost boolean[], a_device int[], a_epoch smallint[],
 				OUT f_epoch smallint[], OUT f_first int[], OUT f_last int[],
@@ -15,6 +16,7 @@ CREATE FUNCTION telemetry.align(device_id int[], q_device int[], q_epoch smallin
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
+SET enable_hashjoin = on
 AS $$
 	SELECT array_agg(f.epoch ORDER BY place), array_agg(f.first ORDER BY place), array_agg(f.last ORDER BY place),
 		array_agg(CASE WHEN a.device_id IS NULL THEN -2 ELSE a.epoch END ORDER BY place)
@@ -40,6 +42,7 @@ RETURNS TABLE (device_id int, epoch smallint, received_at timestamptz, stored in
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off
+SET enable_hashjoin = on
 AS $$
 	SELECT q.device_id, q.epoch, min(d.received_at),
 		coalesce(range_agg(int4range(q.first, q.last, '[]')) FILTER (WHERE q.lost IS NOT TRUE), '{}'),

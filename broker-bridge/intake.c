@@ -76,14 +76,6 @@ static void connect_if_useful(struct intake *in)
 		mqtt_start(in->mqtt);
 }
 
-static void let_go(struct intake *in)
-{
-	in->calls->clear(false, in->arg);
-	if (in->state != INTAKE_AWAY)
-		enter(in, INTAKE_AWAY);
-	mqtt_stop(in->mqtt);
-}
-
 /* Something of what was taken is being stored while reading goes on. */
 static bool stores_behind(const struct intake *in)
 {
@@ -113,6 +105,15 @@ static void stop_when_idle(struct intake *in)
 	in->calls->event(INTAKE_STOPPED, in->arg);
 }
 
+static void let_go(struct intake *in)
+{
+	in->calls->clear(false, in->arg);
+	if (in->state != INTAKE_AWAY)
+		enter(in, INTAKE_AWAY);
+	mqtt_stop(in->mqtt);
+	stop_when_idle(in); /* when the connection is gone already, nothing else comes to it */
+}
+
 /* ---- leaving ---- */
 
 /* Long enough for a broker that still has messages of this session to send one. */
@@ -120,7 +121,7 @@ static const struct timeval quiet_time = {.tv_sec = 2};
 
 static void leave_when_quiet(struct intake *in)
 {
-	if (in->leave && in->answered == in->filter_count)
+	if (in->leave && in->answered >= in->filter_count) /* what is unwanted is answered too */
 		event_add(in->quiet, &quiet_time);
 }
 

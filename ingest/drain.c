@@ -97,7 +97,7 @@ static void stop_reading(struct drain *d)
 /* Fills the turn; false when the ring was empty first. */
 static bool fill_turn(struct drain *d)
 {
-	while (!turns_full(d->turns)) {
+	while (!d->broken && !turns_full(d->turns)) {
 		struct ring_message message;
 		arena_reset(d->arena);
 		enum ring_get got = ring_get(d->ring, d->arena, &message);
@@ -107,18 +107,18 @@ static bool fill_turn(struct drain *d)
 			return false;
 		add(d, &message, got);
 	}
-	return true;
+	return !d->broken;
 }
 
 /* Fills turns until none is free or there is nothing left; then, and only then, it sleeps. */
 static void fill(struct drain *d)
 {
 	event_del(d->wake);
-	while (!d->stopping && !d->broken && directory_loaded(d->options.directory) &&
-	       !event_pending(d->retry, EV_TIMEOUT, NULL) && turns_room(d->turns)) {
+	while (!d->stopping && directory_loaded(d->options.directory) && !event_pending(d->retry, EV_TIMEOUT, NULL) &&
+	       turns_room(d->turns)) {
 		if (fill_turn(d) || turns_due(d->turns, LOOK_AGAIN)) {
 			turns_close(d->turns, ring_position(d->ring));
-		} else if (turns_busy(d->turns) > 0 || turns_filled(d->turns) > 0) {
+		} else if (d->broken || turns_busy(d->turns) > 0 || turns_filled(d->turns) > 0) {
 			return;
 		} else if (ring_sleep(d->ring)) {
 			event_add(d->wake, NULL);

@@ -32,7 +32,8 @@ static bool take(const struct mqtt_message *message, void *arg)
 	struct lane *lane = arg;
 	turns_add(lane->turns, message, clock_now_us());
 	lane->held++;
-	if (turns_full(lane->turns))
+	/* Over TLS more may come after it was enough. */
+	if (turns_full(lane->turns) && turns_room(lane->turns))
 		turns_close(lane->turns, 0);
 	return lane->held >= lane->window || !turns_room(lane->turns);
 }

@@ -12,7 +12,7 @@
 #include "core/clock.h"
 #include "ingest/metrics.h"
 
-#define TURNS      2 /* one is committed, one is read */
+#define TURNS      3 /* one is committed, one is read, and one takes what still comes when both are closed */
 #define SHARDS_MAX 16
 
 enum turn_state { TURN_FREE, TURN_RESOLVING, TURN_READY, TURN_STORING, TURN_STORED, TURN_FAILED };
@@ -71,7 +71,7 @@ bool turns_up(const struct turns *t)
 
 bool turns_room(const struct turns *t)
 {
-	return t->busy < TURNS && !t->failed && turns_up(t);
+	return t->busy + 1 < TURNS && !t->failed && turns_up(t);
 }
 
 size_t turns_busy(const struct turns *t)
@@ -178,11 +178,12 @@ static void report(struct turns *t)
 
 /* ---- storing ---- */
 
+/* Reported from the loop: the directory may have said so inside turns_close(). */
 static void fail(struct turn *turn)
 {
 	turn->state = TURN_FAILED;
 	turn->turns->failed = true;
-	report(turn->turns);
+	turns_look_in(turn->turns, 0);
 }
 
 static void on_stored(bool ok, const struct receipt *receipts, size_t count, void *arg)
@@ -269,7 +270,10 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct turns *t = arg;
 	(void)fd, (void)what;
-	t->calls->ready(t->arg);
+	if (t->failed)
+		report(t);
+	else
+		t->calls->ready(t->arg);
 }
 
 static void on_store(enum store_event event, void *arg)

@@ -47,22 +47,23 @@ void turns_start(struct turns *t);
 
 /* All shards are connected. */
 bool turns_up(const struct turns *t);
-/* A turn can be filled. Not while one that failed waits for the end of the others. */
+/* A turn can be filled and closed. Not while one that failed waits for the end of the others. */
 bool turns_room(const struct turns *t);
 /* Turns that are closed and not yet reported. */
 size_t turns_busy(const struct turns *t);
 /* Messages in the turn that is being filled. */
 size_t turns_filled(struct turns *t);
 
-/* Adds a message, in the batch of its device's shard; there must be room. `received_at` is in microseconds since 1970.
- */
+/* Adds a message, in the batch of its device's shard. Without room too, until the turn is closed: a source cannot
+ * always stop at once. `received_at` is in microseconds since 1970. */
 void turns_add(struct turns *t, const struct mqtt_message *message, int64_t received_at);
 /* The turn that is being filled has reached a limit of the configuration. */
 bool turns_full(struct turns *t);
 /* It has messages, none is in work, and the one before was closed long enough ago (ingest.batch_interval): a few large
  * batches cost less than many small ones. When only time is wanting, `ready` comes within `look_again` seconds. */
 bool turns_due(struct turns *t, double look_again);
-/* Stores the turn that is being filled, which must have messages. */
+/* Stores the turn that is being filled, which must have messages. Without room only when nothing is added until there
+ * is some. */
 void turns_close(struct turns *t, uint64_t mark);
 /* Empties the turn that is being filled. */
 void turns_drop(struct turns *t);

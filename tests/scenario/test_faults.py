@@ -6,15 +6,20 @@ import json
 import os
 import random
 import re
+import select
 import signal
+import socket
+import ssl
 import subprocess
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from ingest_helpers import STREAM, Frozen, Ingest, Line, Stream, http_get, senml
-from stack import BIN, wait_for
+from stack import BIN, PATIENCE, wait_for
 
 NOW = round(time.time())
 
@@ -48,12 +53,17 @@ def committing(ingest):
     return sum(int(state.split("=")[1]) for state in states.values() if state.startswith("COMMITTING"))
 
 
-def send_into_commit(line, ingest, device):
-    """Forty messages that come to ingest at once; returns when the lane waits for their commit, which must be blocked."""
+def publish_together(ingest, device, numbers):
+    """They come to ingest at once."""
     ingest.process.send_signal(signal.SIGSTOP)
-    for i in range(1, 41):
+    for i in numbers:
         device.publish(senml([i], seq=i, start=NOW + i), ask=True)
     ingest.process.send_signal(signal.SIGCONT)
+
+
+def send_into_commit(line, ingest, device):
+    """Forty messages that come to ingest at once; returns when the lane waits for their commit, which must be blocked."""
+    publish_together(ingest, device, range(1, 41))
     wait_for(lambda: committing(ingest) == 40, 20, "the lane to wait for their commit")
     assert ingest.metric("messages_total") == 1
     assert len(device.receipts()) == 1
@@ -137,6 +147,122 @@ def test_broker_killed_while_batches_are_in_flight_loses_nothing_and_the_lane_co
     wait_for(lambda: ingest.ready() == (200, "ready"), 20, "the lane to be back")
     wait_for(line.publisher.connected.is_set, 20, "the publisher to be back")
     assert device.ask(senml([41], seq=41, start=NOW + 41)) == {"epoch": 0, "through": 41, "missing": []}
+
+
+class Tls:
+    """Ends TLS in front of the broker, as a load balancer does. What the broker sends while it is held goes on as one record."""
+
+    def __init__(self, line):
+        stack, self.socket_path = line.stack, line.socket_path
+        certs = Path(stack.env["COLDFLEET_CERTS"])
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certs / "server.crt", certs / "server.key")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.passing = threading.Event()
+        self.passing.set()
+        self.passed = [0]  # bytes of the records
+        self.settings = ["ingest.mqtt_host=127.0.0.1", f"ingest.mqtt_port={self.listener.getsockname()[1]}",
+                         f"ingest.mqtt_ca={stack.env['COLDFLEET_CA']}"]
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                raw, _ = self.listener.accept()
+                threading.Thread(target=self._relay, args=(raw,), daemon=True).start()
+
+    def _relay(self, raw):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as broker, self.context.wrap_socket(raw, server_side=True) as client:
+            broker.connect(self.socket_path)
+            client.setblocking(False)
+            while True:
+                select.select([client, broker] if self.passing.is_set() else [client], [], [], 0.05)
+                with suppress(ssl.SSLWantReadError):
+                    while data := client.recv(16384):
+                        broker.sendall(data)
+                    return
+                if self.passing.is_set() and select.select([broker], [], [], 0)[0]:
+                    data = broker.recv(16384)
+                    if not data:
+                        return
+                    client.sendall(data)
+                    self.passed.append(len(data))
+
+    def __enter__(self):
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def waiting_for_a_lock(line):
+    return line.stack.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'coldfleet_ingest' AND wait_event_type = 'Lock'")
+
+
+def test_messages_that_come_in_one_tls_record_while_two_batches_are_full_are_stored_and_in_order(line, without_ingest):
+    device = line.device()
+    with Tls(line) as tls, Ingest(line.stack, *tls.settings, "ingest.batch_messages=10", "ingest.connections=1").wait_ready() as ingest:
+        with commits_blocked(line):
+            publish_together(ingest, device, range(10))
+            wait_for(lambda: waiting_for_a_lock(line), 20, "the first batch to wait for its commit")
+            tls.passing.clear()
+            for i in range(10, 60):
+                device.publish(senml([i], seq=i, start=NOW + i), ask=True)
+            tls.passing.set()
+            wait_for(lambda: max(tls.passed) > 50 * 100, 20, "one record of many messages")
+            assert ingest.metric("messages_total") == 0
+        wait_for(lambda: device.receipts() and device.receipts()[-1]["through"] == 59, 20, "a receipt of all")
+        assert device.temperatures() == list(range(60))
+        assert ingest.metric("messages_total") == 60 and ingest.metric("lane_drops_total") == 0
+        assert ingest.terminate() == 0
+
+
+@contextmanager
+def no_new_connections(line):
+    line.stack.sql("ALTER ROLE coldfleet_ingest CONNECTION LIMIT 0")
+    try:
+        yield
+    finally:
+        line.stack.sql("ALTER ROLE coldfleet_ingest CONNECTION LIMIT -1")
+
+
+def test_message_of_an_unknown_device_while_the_directory_has_no_connection_waits_for_it(line, held):
+    ingest, device = held
+    topic = "cf/v1/nobody-knows/telemetry"
+    with no_new_connections(line):
+        line.stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'directory'")
+        wait_for(lambda: "directory: lost" in ingest.log_file.read_text(), 20, "the directory to be lost")
+        line.publish(topic, json.dumps(senml([1], seq=1)).encode())
+        wait_for(lambda: ingest.metric("lane_drops_total") >= 1, 20, "the lane to let go of it")
+    wait_for(lambda: line.quarantine(topic), 40, "the message in quarantine")
+    assert [row[0] for row in line.quarantine(topic)] == ["unknown-device"]
+    assert device.ask(senml([1], seq=1, start=NOW + 1))["through"] == 1
+
+
+@pytest.fixture
+def repaired(line):
+    """For a test that leaves PostgreSQL and the broker down."""
+    yield
+    line.stack.start("postgres")
+    line.stack.start("broker")
+    wait_for(line.publisher.connected.is_set, 20, "the publisher to be back")
+
+
+@pytest.mark.usefixtures("without_ingest", "repaired")
+def test_stopped_while_broker_and_then_postgresql_are_gone_it_ends_at_once(line):
+    device = line.device()
+    with Ingest(line.stack, "ingest.batch_messages=10", "ingest.connections=1").wait_ready() as ingest:
+        with commits_blocked(line):
+            publish_together(ingest, device, range(10))
+            wait_for(lambda: waiting_for_a_lock(line), 20, "the batch to wait for its commit")
+            line.stack.kill("broker")
+            wait_for(lambda: "lane-1: lost" in ingest.log_file.read_text(), 20, "the lane to be lost")
+            ingest.process.terminate()
+            wait_for(lambda: "stop signal" in ingest.log_file.read_text(), 20, "the signal")
+            shut_down_at_once(line)
+        assert ingest.process.wait(20 * PATIENCE) == 0
+        assert "did not end" not in ingest.log_file.read_text()
 
 
 # Killed and frozen in the middle of a stream

@@ -339,6 +339,31 @@ def retire(line, client_id):
         assert leaving.process.wait(30) == 0
 
 
+@contextmanager
+def commits_slow(line, device, seq):
+    """Those with numbers of the device from `seq` on take longer than a lane that leaves waits for more to come."""
+    line.stack.sql(f"""CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(3); RETURN NEW; END$$;
+        CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON telemetry.device_state FOR EACH ROW
+        WHEN (NEW.device_id = {device.id} AND NEW.seq_high >= {seq}) EXECUTE FUNCTION public.slow()""")
+    try:
+        yield
+    finally:
+        line.stack.sql("DROP FUNCTION public.slow() CASCADE")
+
+
+def test_process_taken_out_of_service_ends_too_when_it_stores_for_longer_than_it_waits_for_more(line, without_ingest):
+    """With a ring it is told of one more subscription that is gone: of what is unwanted."""
+    device = line.device()
+    with Ingest(line.stack, "ingest.client_id=leaver").wait_ready() as ingest:
+        assert ingest.terminate() == 0
+    for i in range(40):
+        device.publish(senml([i], seq=i, start=NOW + i))
+    with commits_slow(line, device, 35), Ingest(line.stack, "ingest.client_id=leaver", "ingest.leave=yes", "ingest.ring=/none",
+                                                "ingest.batch_messages=2") as leaving:
+        assert leaving.process.wait(30 * PATIENCE) == 0
+    assert device.count() == 20, "the half that waited for it"
+
+
 def test_process_taken_out_of_service_first_stores_what_waits_for_it_and_then_gets_nothing_more(line):
     device = line.device()
     with Ingest(line.stack, "ingest.client_id=leaver").wait_ready() as ingest:

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import subprocess
+import sys
 import threading
 import time
 
@@ -17,6 +18,7 @@ from stack import BIN, PATIENCE, Stack, wait_for
 from test_faults import shut_down_at_once
 
 NOW = round(time.time())
+HEAD = 64  # where a ring's file has it
 
 
 def running(folder, monkeypatch=None, size=None):
@@ -171,6 +173,24 @@ def test_full_ring_refuses_before_it_acknowledges_and_the_tracker_brings_it_agai
     assert [row[0] for row in rows] == [i / 16 for i in range(count)]
     log = small.stack.log("mosquitto")
     assert len(re.findall(r"New client connected .* as spare-01 ", log)) == 1, "a refusal ends no connection of MQTT 5"
+
+
+def test_what_was_read_before_the_ring_broke_is_stored(small):
+    device = small.device()
+    small.stack.stop("ingest")
+    with Ingest(small.stack, "ingest.batch_interval=1s").wait_ready() as ingest:
+        device.ask(senml([0], seq=0, start=NOW))
+        device.publish(senml([1], seq=1, start=NOW + 1))
+        for _ in range(2):
+            ingest.metric("messages_total")  # its loop has turned: it has read the message, and waits with it for others
+        with open(ring_file(small.stack), "r+b") as ring:
+            ring.seek(HEAD)
+            head = int.from_bytes(ring.read(8), sys.byteorder)
+            ring.seek(HEAD)
+            ring.write((head + (1 << 40)).to_bytes(8, sys.byteorder))
+        wait_for(lambda: "CANNOT BE READ ANY FURTHER" in ingest.log_file.read_text(), 20, "the words")
+        wait_for(lambda: device.count() == 2, 20, "what was read")
+        assert ingest.terminate() == 0
 
 
 # Who may, and what is refused

@@ -321,6 +321,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		tell(m, &(struct mqtt_event){.type = MQTT_IDLE});
 	}
 	update_events(m);
+	/* Perhaps there is nothing more, and that must be seen too. */
+	if (!drained && !m->paused && m->drop_reason[0] == '\0')
+		event_active(m->read_event, EV_READ, 0);
 }
 
 /* Registers for what the connection waits for now. */

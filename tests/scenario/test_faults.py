@@ -125,6 +125,12 @@ def test_nothing_is_acknowledged_while_full_batches_wait_for_their_commit_one_be
         assert again.terminate() == 0
 
 
+def test_as_many_messages_as_are_read_in_one_go_are_stored_when_nothing_comes_after_them(line, held):
+    ingest, device = held
+    publish_together(ingest, device, range(1, 257))
+    wait_for(lambda: device.count() == 257, 10, "all of them")
+
+
 def test_postgresql_shut_down_while_batches_are_in_flight_loses_nothing(line, held):
     ingest, device = held
     with commits_blocked(line):

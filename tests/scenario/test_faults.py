@@ -402,7 +402,7 @@ def stored_of(line, serial):
 
 
 def test_broker_killed_twice_while_a_tracker_sends_loses_and_doubles_nothing(line, tmp_path):
-    serial, count = "spare-01", 2000
+    serial, count = "spare-01", 6000
     tracker = line.stack.tracker_start("replay", "--serial", serial, "--csv", series(tmp_path, count), "--pack", "1",
                                        "--window", "4", "--resend-after", "0.5", "--timeout", "60")
     try:

@@ -247,7 +247,8 @@ BEGIN
 	-- locks them by rising device_id, and none waits for another in a circle.
 	WITH state AS (
 		UPDATE telemetry.device_state AS s SET
-			received_at = greatest(s.received_at, d.received_at),
+			-- A clock of ingest that was ahead must not make a device seem heard, and asked, for as long.
+			received_at = greatest(s.received_at, least(d.received_at, now())),
 			reading_ts = greatest(s.reading_ts, d.reading_ts),
 			temperature_c = telemetry.later(d.temperature_ts, d.temperature_c, s.temperature_ts, s.temperature_c),
 			temperature_ts = greatest(s.temperature_ts, d.temperature_ts),

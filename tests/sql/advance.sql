@@ -3,7 +3,7 @@
 BEGIN;
 SET search_path = pgtap, public;
 SET jit = off;
-SELECT plan(28);
+SELECT plan(30);
 
 SELECT fleet.register_device('advance', 'test', 'test', '') AS device \gset
 SELECT set_config('test.device', :'device', true) \g /dev/null
@@ -61,6 +61,14 @@ SELECT is_empty($$ SELECT FROM telemetry.device_state WHERE device_id = -5 $$, '
 SELECT is((SELECT through FROM telemetry.advance(ARRAY[-5], ARRAY[now()], NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
 	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ARRAY[-5], ARRAY[0::smallint], ARRAY[0], ARRAY[3], NULL,
 	ARRAY[-5], ARRAY[0::smallint])), 3, 'test_a_device_without_a_row_gets_one');
+
+-- Ingest's clock is two hours ahead, and a number is missing.
+SELECT count(*) FROM telemetry.advance(ARRAY[-5], ARRAY[now() + interval '2 hours'], NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+	NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ARRAY[-5], ARRAY[0::smallint], ARRAY[5], ARRAY[6], NULL,
+	NULL, NULL) \g /dev/null
+SELECT ok((SELECT received_at <= now() FROM telemetry.device_state WHERE device_id = -5), 'test_a_device_is_not_heard_in_the_future');
+SELECT ok((SELECT ask_at <= now() + interval '10 seconds' FROM telemetry.device_state WHERE device_id = -5),
+	'test_a_clock_of_ingest_that_was_ahead_puts_off_no_round_of_asking');
 
 -- With the settings of its caller a function that may not loop would loop all the same: 2,000 devices took two seconds.
 SELECT is_empty($$ SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'telemetry'::regnamespace

@@ -31,7 +31,7 @@
 struct load {
 	struct link link;
 	const char *serials, *rate_text, *as;
-	int64_t connections, messages, samples, window, epoch, receipts_every, warm_every;
+	int64_t connections, messages, samples, window, together, epoch, receipts_every, warm_every;
 	double duration, rate; /* 0: as fast as possible */
 	bool cbor, json, receipts, full, gate;
 	char as_prefix[TOPIC_SERIAL_MAX];
@@ -82,6 +82,8 @@ static const struct option_item items[] = {
 	{"samples-per-pack", OPTION_INT, AT(samples), "1", NULL, 1, TEMPLATE_SAMPLES_MAX, "N",
 	 "temperatures a message"},
 	{"window", OPTION_INT, AT(window), "16", NULL, 1, 1000, "N", "messages in flight a connection"},
+	{"together", OPTION_INT, AT(together), "4", NULL, 1, 1000, "N",
+	 "at rate max, messages that a connection sends at a time, when as many are acknowledged"},
 	{"cbor", OPTION_FLAG, AT(cbor), NULL, NULL, 0, 0, NULL, "SenML in CBOR instead of JSON"},
 	{"receipts", OPTION_FLAG, AT(receipts), NULL, NULL, 0, 0, NULL,
 	 "ask for a receipt with every message, and count them"},
@@ -129,10 +131,37 @@ static struct slot *slot_of(const struct client *c, uint16_t id)
 	return &c->slots[id & (c->load->slots - 1)];
 }
 
+static int64_t window_of(const struct client *c)
+{
+	int64_t most = wire_receive_maximum(c->wire);
+
+	return c->load->window < most ? c->load->window : most;
+}
+
+/* As fast as possible, and for little of the processor that broker and back end share. At most half of the window: with
+ * a receipt fewer acknowledgements may have been read, and so many must still be to come. */
+static int64_t together(const struct client *c)
+{
+	const struct load *l = c->load;
+	int64_t half = window_of(c) / 2, count = l->together < half ? l->together : half;
+
+	return l->sending && l->rate == 0 && (l->messages == 0 || l->sent < l->messages) && count > 1 ? count : 1;
+}
+
+static void read_together(struct client *c)
+{
+	wire_read_at(c->wire, (int)together(c));
+}
+
+static void all_read_together(struct load *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		read_together(&l->clients[i]);
+}
+
 static bool client_may_send(const struct client *c)
 {
-	return wire_writable(c->wire) && c->in_flight < c->load->window &&
-	       c->in_flight < wire_receive_maximum(c->wire) && slot_of(c, next_id(c))->id == 0;
+	return wire_writable(c->wire) && c->in_flight < window_of(c) && slot_of(c, next_id(c))->id == 0;
 }
 
 static void set_up_head(const struct client *c, struct packet_head *head, const char *serial, bool asks)
@@ -186,8 +215,9 @@ static bool client_send(struct client *c)
 	c->sent++;
 	c->in_flight++;
 	l->in_flight++;
-	l->sent++;
 	l->tokens -= 1;
+	if (++l->sent == l->messages)
+		all_read_together(l);
 	return true;
 }
 
@@ -233,8 +263,12 @@ static void end_when_over(const struct load *l)
 
 static void send_more(struct client *c)
 {
+	if (c->in_flight > window_of(c) - together(c))
+		return;
+	wire_hold(c->wire);
 	while (may_send(c->load) && client_send(c))
 		;
+	wire_release(c->wire);
 }
 
 static void came_up(struct client *c)
@@ -247,6 +281,7 @@ static void came_up(struct client *c)
 	if (!c->counted)
 		l->up++;
 	c->counted = true;
+	read_together(c);
 	send_more(c);
 	if (l->up == l->count && !l->sending)
 		loop_done(l->loop);
@@ -397,9 +432,11 @@ static bool run_load(struct load *l, struct err *e)
 	l->began_at = clock_us(CLOCK_REALTIME);
 	l->began = l->last_tick = loop_seconds();
 	l->sending = true;
+	all_read_together(l);
 	send_all(l);
 	if (loop_run(l->loop, l->duration) != LOOP_DONE) {
 		l->sending = false;
+		all_read_together(l);
 		if (l->in_flight > 0)
 			loop_run(l->loop, DRAIN_WAIT);
 	}

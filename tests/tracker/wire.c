@@ -26,6 +26,7 @@
 #define RECEIVE_MAXIMUM 20   /* as libmosquitto tells the broker */
 #define CONNECT_TIMEOUT 60.0 /* all trackers may come at once, and are served alike */
 #define BACKOFF_LIMIT   600
+#define PUBACK_RECORD   26 /* bytes of one in TLS 1.3; before, it has more */
 
 enum state { STOPPED, DOWN, TCP, TLS, GREETING, UP };
 
@@ -53,6 +54,7 @@ struct wire {
 	struct backoff backoff;
 	uint16_t receive_maximum;
 	bool sent, pinged;    /* since the timer's last tick; a PINGREQ without answer */
+	bool held, unsent;    /* records are kept for one write; the kernel has not taken all of them */
 	uint8_t *part, *rest; /* a packet that has not come, one that has not gone whole; NULL: none */
 	size_t part_len, rest_len;
 	struct err end; /* why it is to end; no words: it is not */
@@ -147,7 +149,7 @@ static void disconnect(struct wire *w)
 	free(w->rest);
 	w->part = w->rest = NULL;
 	w->part_len = w->rest_len = 0;
-	w->sent = w->pinged = false;
+	w->sent = w->pinged = w->held = w->unsent = false;
 }
 
 static void lost(struct wire *w)
@@ -197,6 +199,17 @@ static bool tls_later(struct wire *w, int rc, bool *writes)
 
 /* ---- writing ---- */
 
+/* Hands the kernel the records that wait. */
+static void flush(struct wire *w)
+{
+	errno = 0;
+	w->unsent = BIO_flush(SSL_get_wbio(w->ssl)) != 1;
+	if (w->unsent && BIO_should_retry(SSL_get_wbio(w->ssl)))
+		event_add(w->writable, NULL);
+	else if (w->unsent)
+		fail(w, "", errno != 0 ? strerror(errno) : "the broker closed the connection");
+}
+
 /* What of it the kernel or OpenSSL took: all, nothing, or in clear text a part. */
 static size_t push(struct wire *w, const uint8_t *bytes, size_t len)
 {
@@ -205,6 +218,8 @@ static size_t push(struct wire *w, const uint8_t *bytes, size_t len)
 	errno = 0;
 	if (w->ssl != NULL) {
 		int n = SSL_write(w->ssl, bytes, (int)len);
+		if (n > 0 && !w->held)
+			flush(w);
 		if (n > 0)
 			return (size_t)n;
 		tls_later(w, n, &writes);
@@ -220,7 +235,7 @@ static size_t push(struct wire *w, const uint8_t *bytes, size_t len)
 
 static bool transmit(struct wire *w, const uint8_t *bytes, size_t len)
 {
-	if (w->end.detail[0] != '\0' || w->state < GREETING || w->rest != NULL)
+	if (w->end.detail[0] != '\0' || w->state < GREETING || w->rest != NULL || w->unsent)
 		return false;
 	size_t taken = push(w, bytes, len);
 	w->sent = true;
@@ -247,14 +262,44 @@ static void write_rest(struct wire *w)
 	}
 }
 
+static void write_on(struct wire *w)
+{
+	if (w->unsent)
+		flush(w);
+	if (!w->unsent && w->rest != NULL)
+		write_rest(w);
+}
+
 bool wire_writable(const struct wire *w)
 {
-	return w->state == UP && w->rest == NULL && w->end.detail[0] == '\0';
+	return w->state == UP && w->rest == NULL && !w->unsent && w->end.detail[0] == '\0';
 }
 
 uint16_t wire_receive_maximum(const struct wire *w)
 {
 	return w->receive_maximum;
+}
+
+void wire_hold(struct wire *w)
+{
+	w->held = w->ssl != NULL;
+}
+
+void wire_release(struct wire *w)
+{
+	if (w->held && w->end.detail[0] == '\0')
+		flush(w);
+	w->held = false;
+}
+
+void wire_read_at(struct wire *w, int acknowledgements)
+{
+	int bytes = acknowledgements > 1 ? acknowledgements * PUBACK_RECORD : 1;
+
+	if (w->state != UP || w->ssl == NULL)
+		return;
+	setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
+	event_active(w->readable, EV_READ, 0); /* what came before does not tell again */
 }
 
 bool wire_subscribe(struct wire *w, uint16_t id, const char *filter)
@@ -402,6 +447,15 @@ static void shake_hands(struct wire *w)
 		event_add(w->writable, NULL);
 }
 
+/* Records go to the kernel when they are flushed, which OpenSSL does itself with those of the handshake. */
+static void keep_records(struct wire *w)
+{
+	BIO *socket_bio = SSL_get_wbio(w->ssl), *kept = check_memory(BIO_new(BIO_f_buffer()));
+
+	BIO_up_ref(socket_bio);
+	SSL_set0_wbio(w->ssl, BIO_push(kept, socket_bio));
+}
+
 static bool use_certificate(struct wire *w)
 {
 	struct link_paths paths;
@@ -415,7 +469,9 @@ static bool use_certificate(struct wire *w)
 	bool ok = SSL_use_certificate_chain_file(w->ssl, paths.cert) == 1 &&
 		  SSL_use_PrivateKey_file(w->ssl, paths.key, SSL_FILETYPE_PEM) == 1 && SSL_set_fd(w->ssl, w->fd) == 1;
 	ERR_clear_error(); /* SSL_get_error() takes what is left there for its own */
-	if (!ok)
+	if (ok)
+		keep_records(w);
+	else
 		fail(w, "TLS: cannot use ", paths.cert);
 	return ok;
 }
@@ -447,8 +503,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 		reached(w);
 	else if (w->end.detail[0] == '\0' && w->state == TLS)
 		shake_hands(w);
-	else if (w->end.detail[0] == '\0' && (what & EV_WRITE) != 0 && w->rest != NULL)
-		write_rest(w);
+	else if (w->end.detail[0] == '\0' && (what & EV_WRITE) != 0 && (w->unsent || w->rest != NULL))
+		write_on(w);
 	else if (w->end.detail[0] == '\0')
 		read_all(w);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A tracker's connection for generators: what a broker sees is what libmosquitto sends (MQTT 5, TLS, each PUBLISH a
- * record and a write of its own), for a fraction of the processor time. One write a message, one read for all
+ * A tracker's connection for generators: what a broker reads is what libmosquitto sends (MQTT 5, TLS, each PUBLISH a
+ * record of its own), for a fraction of the processor time. One write for what is published together, one read for all
  * acknowledgements that wait, nothing allocated, nothing queued. It connects and reconnects by itself. */
 #ifndef COLDFLEET_TRACKER_WIRE_H
 #define COLDFLEET_TRACKER_WIRE_H
@@ -49,6 +49,11 @@ void wire_start(struct wire *w);
 bool wire_writable(const struct wire *w);
 /* PUBLISH that the broker lets be unacknowledged at once. */
 uint16_t wire_receive_maximum(const struct wire *w);
+/* What is published between the two leaves in one write. In clear text it leaves at once. */
+void wire_hold(struct wire *w);
+void wire_release(struct wire *w);
+/* Over TLS, and until the connection ends: acknowledgements are read when so many wait, 1: each. */
+void wire_read_at(struct wire *w, int acknowledgements);
 /* False when it is not up; WIRE_LOST follows then, but never within these. */
 bool wire_subscribe(struct wire *w, uint16_t id, const char *filter);
 /* To a wire_writable() one. The number of `head` is set; at most WIRE_PAYLOAD_MAX bytes. */

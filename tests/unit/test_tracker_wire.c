@@ -145,6 +145,47 @@ static void test_what_a_hanging_broker_does_not_take_goes_later_and_whole(void *
 	peer_end(p);
 }
 
+static void test_what_is_held_leaves_when_it_is_released(void **state)
+{
+	struct peer *p = peer_start(broker_tls_port(), NULL, false);
+
+	(void)state;
+	assert_true(loop_until(base, is_up, p, PATIENCE));
+	assert_true(wire_subscribe(p->wire, 1, "wire/other"));
+	wire_read_at(p->wire, 4);
+	for (uint16_t id = 1; id <= 200;) {
+		wire_hold(p->wire);
+		for (int i = 0; i < 4; i++)
+			publish(p, id++, 100);
+		wire_release(p->wire);
+		assert_true(loop_until(base, is_up, p, PATIENCE));
+	}
+	wire_read_at(p->wire, 1);
+	p->received = p->expected = 200;
+	assert_true(loop_until(base, has_all, p, PATIENCE));
+	assert_true(p->in_order);
+	peer_end(p);
+}
+
+static void test_what_is_held_and_not_taken_by_a_hanging_broker_goes_later_and_whole(void **state)
+{
+	struct peer *p = peer_start(broker_tls_port(), NULL, false);
+
+	(void)state;
+	assert_true(loop_until(base, is_up, p, PATIENCE));
+	broker_pause(true);
+	wire_hold(p->wire);
+	for (p->expected = 0; !is_blocked(p) && p->expected < 5000; p->expected++)
+		publish(p, (uint16_t)(p->expected + 1), p->expected % 2 == 0 ? 60000 : 60);
+	wire_release(p->wire);
+	assert_true(is_blocked(p));
+	broker_pause(false);
+	p->received = p->expected;
+	assert_true(loop_until(base, has_all, p, PATIENCE));
+	assert_true(is_up(p) && p->in_order);
+	peer_end(p);
+}
+
 static void test_broker_that_goes_away_is_told_and_found_again(void **state)
 {
 	struct peer *p = peer_start(broker_tls_port(), NULL, false);
@@ -257,6 +298,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_messages_over_mutual_tls_are_acknowledged_and_heard),
 		cmocka_unit_test(test_what_a_hanging_broker_does_not_take_goes_later_and_whole),
+		cmocka_unit_test(test_what_is_held_leaves_when_it_is_released),
+		cmocka_unit_test(test_what_is_held_and_not_taken_by_a_hanging_broker_goes_later_and_whole),
 		cmocka_unit_test(test_broker_that_goes_away_is_told_and_found_again),
 		cmocka_unit_test(test_broker_of_another_ca_is_not_trusted),
 		cmocka_unit_test(test_nobody_who_listens_is_told),

@@ -18,7 +18,10 @@
 		      .help = "whose battery is below so many percent"),                                               \
 		QUERY("bbox", PARAM_TEXT, .min = 7, .max = 64,                                                         \
 		      .help = "last seen within west,south,east,north, degrees"),                                      \
-		QUERY("in_excursion", PARAM_WORD, .words = "true,false", .help = "with an open excursion, or without")
+		QUERY("in_excursion", PARAM_WORD, .words = "true,false",                                               \
+		      .help = "with an open excursion, or without"),                                                   \
+		QUERY("incomplete", PARAM_WORD, .words = "true,false",                                                 \
+		      .help = "that miss samples, or none: see their gaps")
 
 static const struct param devices_params[] = {
 	PAGE("devices; maybe fewer, so go on until `next` is null"),

@@ -175,6 +175,7 @@ DECLARE
 	t api.device_terms;
 	team fleet.device_group;
 	words text[];
+	misses text;
 BEGIN
 	CASE name
 	WHEN 'state' THEN
@@ -217,8 +218,18 @@ BEGIN
 		t.condition := ARRAY[format('%s EXISTS (SELECT FROM fleet.listing AS x WHERE x.device_id = d.device_id AND x.in_excursion)',
 			CASE value WHEN 'false' THEN 'NOT' END)];
 		t.listed := ARRAY[CASE value WHEN 'true' THEN 'f.in_excursion' ELSE 'NOT f.in_excursion' END];
+	WHEN 'incomplete' THEN
+		IF value NOT IN ('true', 'false') THEN
+			PERFORM api.filter_error(name, 'true or false', value);
+		END IF;
+		-- One look into the index of open gaps a device; EXISTS could be planned as a hash of all that are open.
+		misses := format('(SELECT true FROM telemetry.gap AS g WHERE g.device_id = %%s.device_id AND g.closed_at IS NULL LIMIT 1) IS %s NULL',
+			CASE value WHEN 'true' THEN 'NOT' END);
+		t.condition := ARRAY[format(misses, 'd')];
+		t.listed := ARRAY[CASE value WHEN 'true' THEN 'f.incomplete' ELSE 'NOT f.incomplete' END];
+		t.checked := ARRAY[format(misses, 'f')];
 	ELSE
-		PERFORM api.filter_error('filter', 'state, model, firmware, tag, group, q, silent_for, battery_below, bbox or in_excursion', name);
+		PERFORM api.filter_error('filter', 'state, model, firmware, tag, group, q, silent_for, battery_below, bbox, in_excursion or incomplete', name);
 	END CASE;
 	RETURN t;
 END
@@ -485,7 +496,9 @@ BEGIN
 	SELECT string_agg(concat('{"serial":', to_json(d.serial), ',"state":', to_json(d.state),
 			',"firmware":', api.json_or_null(d.firmware), ',"tags":', api.json_tags(d.tags),
 			',"model":', api.json_model(m, d.hardware_revision), ',"latest":', api.json_latest(s), ',"in_excursion":', (EXISTS (SELECT FROM fleet.listing AS x
-				WHERE x.device_id = d.device_id AND x.in_excursion))::text, '}'), ',' ORDER BY n)
+				WHERE x.device_id = d.device_id AND x.in_excursion))::text,
+			',"incomplete":', ((SELECT true FROM telemetry.gap AS g WHERE g.device_id = d.device_id AND g.closed_at IS NULL LIMIT 1) IS NOT NULL)::text,
+			'}'), ',' ORDER BY n)
 	INTO items
 	FROM unnest(found.ids) WITH ORDINALITY AS f (device_id, n)
 	JOIN fleet.device AS d USING (device_id)
@@ -589,12 +602,15 @@ AS $$
 			FROM unnest(ARRAY['0-5', '5-10', '10-20', '20-50', '50-100', 'unknown']) WITH ORDINALITY AS b (band, place)
 			LEFT JOIN (SELECT battery, sum(n) AS c FROM served GROUP BY 1) AS u ON battery = band),
 		'in_excursion', (SELECT count(DISTINCT f.device_id) FROM fleet.listing AS f
-			WHERE f.group_id = ANY ((SELECT lists FROM mine)::int[]) AND f.in_excursion))
+			WHERE f.group_id = ANY ((SELECT lists FROM mine)::int[]) AND f.in_excursion),
+		'incomplete', (SELECT count(DISTINCT f.device_id) FROM fleet.listing AS f
+			WHERE f.group_id = ANY ((SELECT lists FROM mine)::int[]) AND f.incomplete))
 $$;
 COMMENT ON FUNCTION api.count_fleet() IS
 	'Counts the devices in scope by state, model, firmware (the 100 most frequent), time since last heard and battery; these two '
 	'without banned and decommissioned devices, by whole minutes and percents as fleet.listing has them. A band of last_seen ends where '
-	'its name says and begins where the one before ends. in_excursion: with an open excursion.';
+	'its name says and begins where the one before ends. in_excursion: with an open excursion; incomplete: that miss samples, as '
+	'fleet.listing has it.';
 
 CREATE FUNCTION api.refresh_summary() RETURNS void
 LANGUAGE sql

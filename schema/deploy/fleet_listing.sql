@@ -38,6 +38,7 @@ CREATE TABLE fleet.listing (
 	lat_step smallint,
 	lon_step smallint,
 	in_excursion boolean NOT NULL DEFAULT false,
+	incomplete boolean NOT NULL DEFAULT false,
 	created_at timestamptz NOT NULL,
 	serial text COLLATE "C" NOT NULL,
 	state text COLLATE "C" NOT NULL,
@@ -54,14 +55,17 @@ CREATE INDEX listing_battery ON fleet.listing (group_id, battery_step, device_id
 CREATE INDEX listing_kind ON fleet.listing (group_id, state, model_id, firmware, battery_step, heard, lat_step, lon_step)
 	INCLUDE (serial, device_id);
 CREATE INDEX listing_place ON fleet.listing (group_id, lat_step, lon_step);
--- Few devices are in an excursion: an order of their own costs the others nothing.
+-- Few devices are in an excursion, or miss samples: orders of their own cost the others nothing.
 CREATE INDEX listing_excursion_serial ON fleet.listing (group_id, serial) WHERE in_excursion;
 CREATE INDEX listing_excursion_heard ON fleet.listing (group_id, heard, device_id) WHERE in_excursion;
 CREATE INDEX listing_excursion_battery ON fleet.listing (group_id, battery_step, device_id) WHERE in_excursion;
+CREATE INDEX listing_incomplete_serial ON fleet.listing (group_id, serial) WHERE incomplete;
+CREATE INDEX listing_incomplete_heard ON fleet.listing (group_id, heard, device_id) WHERE incomplete;
+CREATE INDEX listing_incomplete_battery ON fleet.listing (group_id, battery_step, device_id) WHERE incomplete;
 COMMENT ON TABLE fleet.listing IS
 	'What devices are listed by: a row for each device (group_id 0) and one more for each static group that it is in. serial, model_id, '
-	'state, firmware, tags and created_at are those of fleet.device at any time; the steps are those of telemetry.device_state when '
-	'fleet.sweep() last came by (fleet.sweep_state); in_excursion is what coldchain.evaluate() found last. fleet.fill_listing() makes it anew.';
+	'state, firmware, tags and created_at are those of fleet.device at any time; the steps and incomplete are those of telemetry.device_state '
+	'and telemetry.gap when fleet.sweep() last came by (fleet.sweep_state); in_excursion is what coldchain.evaluate() found last. fleet.fill_listing() makes it anew.';
 COMMENT ON COLUMN fleet.listing.device_id IS 'The device.';
 COMMENT ON COLUMN fleet.listing.group_id IS 'The group whose list the row is in; 0: the list of all devices.';
 COMMENT ON COLUMN fleet.listing.heard IS 'Minute in which the device was last heard, since 1970, UTC; -2147483648: never.';
@@ -70,6 +74,7 @@ COMMENT ON COLUMN fleet.listing.battery_step IS 'Battery charge in whole percent
 COMMENT ON COLUMN fleet.listing.lat_step IS 'Latitude in fifths of a degree from 90 south, rounded down; NULL: no position.';
 COMMENT ON COLUMN fleet.listing.lon_step IS 'Longitude in fifths of a degree from 180 west, rounded down; NULL: no position.';
 COMMENT ON COLUMN fleet.listing.in_excursion IS 'True: an excursion of the device is open.';
+COMMENT ON COLUMN fleet.listing.incomplete IS 'True: samples of the device are missing, of whatever epoch: one of its gaps is open.';
 COMMENT ON COLUMN fleet.listing.created_at IS 'When it was registered.';
 COMMENT ON COLUMN fleet.listing.serial IS 'Its serial number.';
 COMMENT ON COLUMN fleet.listing.state IS 'Its state.';
@@ -106,7 +111,7 @@ COMMENT ON COLUMN fleet.sweep_state.one_row IS 'Always true: there is one row.';
 COMMENT ON COLUMN fleet.sweep_state.at IS 'When it last did a piece.';
 COMMENT ON COLUMN fleet.sweep_state.after_device_id IS 'The device that the piece ended with; 0: the next one begins a round.';
 COMMENT ON COLUMN fleet.sweep_state.began_at IS 'When the round began that is under way.';
-COMMENT ON COLUMN fleet.sweep_state.as_of IS 'When the last whole round began: every step in fleet.listing is of this moment or later.';
+COMMENT ON COLUMN fleet.sweep_state.as_of IS 'When the last whole round began: every step in fleet.listing, and incomplete, is of this moment or later.';
 
 -- What people change
 
@@ -156,10 +161,10 @@ BEGIN
 	PERFORM FROM fleet.device AS d WHERE d.device_id IN (SELECT j.device_id FROM joined AS j) ORDER BY d.device_id FOR SHARE;
 	PERFORM FROM fleet.listing AS f WHERE f.device_id IN (SELECT j.device_id FROM joined AS j) AND f.group_id = 0
 	ORDER BY f.device_id FOR SHARE;
-	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, in_excursion, created_at, serial,
-		state, firmware, tags)
-	SELECT f.device_id, j.group_id, f.heard, f.model_id, f.battery_step, f.lat_step, f.lon_step, f.in_excursion, f.created_at, f.serial,
-		f.state, f.firmware, f.tags
+	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, in_excursion, incomplete,
+		created_at, serial, state, firmware, tags)
+	SELECT f.device_id, j.group_id, f.heard, f.model_id, f.battery_step, f.lat_step, f.lon_step, f.in_excursion, f.incomplete,
+		f.created_at, f.serial, f.state, f.firmware, f.tags
 	FROM joined AS j JOIN fleet.listing AS f ON f.device_id = j.device_id AND f.group_id = 0;
 	RETURN NULL;
 END
@@ -237,14 +242,18 @@ BEGIN
 	upto := state.after_device_id + width;
 	SELECT array_agg(DISTINCT c.device_id) INTO ids
 	FROM (SELECT f.device_id FROM fleet.listing AS f JOIN telemetry.device_state AS s USING (device_id)
+	      LEFT JOIN (SELECT DISTINCT o.device_id FROM telemetry.gap AS o
+			 WHERE o.closed_at IS NULL AND o.device_id > state.after_device_id AND o.device_id <= upto) AS g USING (device_id)
 	      WHERE f.device_id > state.after_device_id AND f.device_id <= upto
 		AND s.device_id > state.after_device_id AND s.device_id <= upto
 		AND (f.heard <> fleet.heard_step(s.received_at) OR f.battery_step <> fleet.battery_step(s.battery_pct)
 			OR f.lat_step IS DISTINCT FROM fleet.place_step(s.latitude, 90)
-			OR f.lon_step IS DISTINCT FROM fleet.place_step(s.longitude, 180))
+			OR f.lon_step IS DISTINCT FROM fleet.place_step(s.longitude, 180)
+			OR f.incomplete <> (g.device_id IS NOT NULL))
 	      ORDER BY f.device_id LIMIT most) AS c;
 	UPDATE fleet.listing AS f SET heard = fleet.heard_step(s.received_at), battery_step = fleet.battery_step(s.battery_pct),
-		lat_step = fleet.place_step(s.latitude, 90), lon_step = fleet.place_step(s.longitude, 180)
+		lat_step = fleet.place_step(s.latitude, 90), lon_step = fleet.place_step(s.longitude, 180),
+		incomplete = EXISTS (SELECT FROM telemetry.gap AS o WHERE o.device_id = f.device_id AND o.closed_at IS NULL)
 	FROM unnest(ids) WITH ORDINALITY AS c (device_id, n), telemetry.device_state AS s
 	WHERE f.device_id = c.device_id AND s.device_id = c.device_id;
 	IF cardinality(ids) >= most THEN
@@ -260,7 +269,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION fleet.sweep(interval, int, int) IS
-	'Brings the steps of the next width devices in fleet.listing up to their latest state, at most about `most` of them changed, in one '
+	'Brings the steps of the next width devices in fleet.listing up to their latest state, and whether they miss samples, at most about `most` of them changed, in one '
 	'short transaction. Does nothing when another session does so, or did less than `pace` ago. True: a round is complete, so every step '
 	'is at most as old as the round. Called every second by the background of coldfleet-api, from as many processes as there are.';
 
@@ -294,15 +303,16 @@ LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 	TRUNCATE fleet.listing;
-	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, in_excursion, created_at, serial,
-		state, firmware, tags)
+	INSERT INTO fleet.listing (device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, in_excursion, incomplete,
+		created_at, serial, state, firmware, tags)
 	SELECT d.device_id, g.group_id, fleet.heard_step(s.received_at), d.model_id, fleet.battery_step(s.battery_pct),
-		fleet.place_step(s.latitude, 90), fleet.place_step(s.longitude, 180), e.device_id IS NOT NULL, d.created_at, d.serial,
-		d.state, d.firmware, d.tags
+		fleet.place_step(s.latitude, 90), fleet.place_step(s.longitude, 180), e.device_id IS NOT NULL, o.device_id IS NOT NULL,
+		d.created_at, d.serial, d.state, d.firmware, d.tags
 	FROM fleet.device AS d LEFT JOIN telemetry.device_state AS s USING (device_id)
 	JOIN (SELECT m.device_id, m.group_id FROM fleet.group_member AS m UNION ALL SELECT n.device_id, 0 FROM fleet.device AS n) AS g
 		USING (device_id)
 	LEFT JOIN fleet.in_excursion() AS e (device_id) USING (device_id)
+	LEFT JOIN (SELECT DISTINCT p.device_id FROM telemetry.gap AS p WHERE p.closed_at IS NULL) AS o USING (device_id)
 	ORDER BY d.device_id, g.group_id;
 	SELECT fleet.plant_fences()
 $$;

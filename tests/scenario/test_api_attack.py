@@ -31,7 +31,7 @@ TIMES = ["2026-11-22T08:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.99
          "2023-02-29T00:00:00Z", "2026-11-22", "2026-11-22T24:00:00Z", "2026-11-22T23:59:60Z", "0000-01-01T00:00:00Z",
          "2026-11-22t08:00:00z", "2026-11-22T08:00:00", "10000-01-01T00:00:00Z"]
 DURATIONS = ["90s", "30m", "12h", "7d", "999999d", "0s", "1w"]
-FILTERS = ["state", "model", "firmware", "tag", "group", "q", "silent_for", "battery_below", "bbox", "in_excursion", "no_such", ""]
+FILTERS = ["state", "model", "firmware", "tag", "group", "q", "silent_for", "battery_below", "bbox", "in_excursion", "incomplete", "no_such", ""]
 JSON_VALUES = [None, True, False, 0, -1, 1, 2**31, 2**63 - 1, 1e308, -0.5, "", "x", "\U0010ffff", [], {}, [[]], [None], {"": 0}, [1] * 100]
 RAW_BODIES = [b"", b"{", b"[]", b"null", b"1", b"\"x\"", b"{}{}", b"{} x", b"{\"a\":1,\"a\":2}", b"\xff\xfe{}", b"\xef\xbb\xbf{}",
               b"{\"reason\":\"\\u0000\"}", b"{\"reason\":\"\\ud800\"}", b"{\"reason\":\"\xff\"}", b"{\"reason\":1e999}",

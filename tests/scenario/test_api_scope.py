@@ -193,7 +193,7 @@ QUERY = {
     "device": of("serial"), "actor": lambda side: f"{side.word} token", "id": of("serial"),
     "request": lambda side: side.ids["requests"], "shipment": lambda side: side.ids["shipments"], "lot": of("lot"), "reference": of("reference"),
     "version": HARMLESS, "decision": HARMLESS, "due_before": HARMLESS, "probe": HARMLESS,
-    "limit": HARMLESS, "sort": HARMLESS, "state": HARMLESS, "silent_for": HARMLESS, "battery_below": HARMLESS, "bbox": HARMLESS, "in_excursion": HARMLESS,
+    "limit": HARMLESS, "sort": HARMLESS, "state": HARMLESS, "silent_for": HARMLESS, "battery_below": HARMLESS, "bbox": HARMLESS, "in_excursion": HARMLESS, "incomplete": HARMLESS,
     "format": HARMLESS, "reason": HARMLESS, "result": HARMLESS, "from": HARMLESS, "to": HARMLESS, "bucket": HARMLESS,
     "action": HARMLESS, "kind": HARMLESS, "since": HARMLESS, "until": HARMLESS, "type": HARMLESS, "after": HARMLESS,
     "operation": HARMLESS, "zone": HARMLESS, "shipment": HARMLESS,

@@ -181,6 +181,9 @@ def test_gaps_and_quarantine_are_lists_too(stack, ctl, measured):
     lines = ctl("gaps", measured).stdout.splitlines()
     assert lines[0].split()[:4] == ["EPOCH", "FROM", "TO", "MISSING"] and lines[1].split()[:4] == ["0", "10", "19", "10"]
     assert ctl("gaps", measured, "--state", "closed").stderr == "Nothing matches.\n"
+    wait_for(lambda: measured in ctl("devices", "export", "--incomplete", "true").stdout, 30, "the sweep that sees who misses samples")
+    assert measured in ctl("devices", "list", "--incomplete", "true", "--all").stdout
+    assert measured not in ctl("devices", "list", "--incomplete", "false", "--all").stdout
     assert ctl("quarantine", "list", "--reason", "clock").stderr == "Nothing matches.\n"
     assert "422" in ctl("quarantine", "list", "--reason", "nonsense", status=FAILED).stderr
     ctl("quarantine", "show", "999999", status=NOT_FOUND)

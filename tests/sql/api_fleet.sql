@@ -2,7 +2,7 @@
 -- The fleet as a list: every filter and sort against the answer of a plain scan, pages, scope, export and counts.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(52);
+SELECT plan(60);
 
 SELECT fleet.register_device('f-' || lpad(n::text, 3, '0'), 'Maker', 'F' || n % 3, 'A', NULL, '89490' || lpad(n::text, 14, '0'))
 FROM generate_series(1, 60) AS n;
@@ -15,6 +15,10 @@ FROM t WHERE d.device_id = t.device_id;
 UPDATE telemetry.device_state AS s SET received_at = CASE WHEN n % 12 > 0 THEN now() - n * interval '1 hour' END,
 	battery_pct = CASE WHEN n % 9 > 0 THEN n * 1.5 END, latitude = n, longitude = 2 * n - 60
 FROM t WHERE s.device_id = t.device_id;
+INSERT INTO telemetry.gap (device_id, epoch, seq_from, seq_to, missing, lost, first_seen, closed_at)
+SELECT device_id, 0, from_n, from_n + 9, CASE WHEN n % 5 = 0 THEN int4multirange(int4range(from_n, from_n + 10)) ELSE '{}' END, '{}', now(),
+	CASE WHEN n % 5 > 0 THEN now() END
+FROM t, unnest(ARRAY[0, 20]) AS from_n WHERE n % 5 < 2;
 INSERT INTO fleet.device_group (name) VALUES ('seven') RETURNING group_id AS seven \gset
 INSERT INTO fleet.group_member (group_id, device_id) SELECT :seven, device_id FROM t WHERE n % 7 = 0;
 INSERT INTO fleet.device_group (name, filter) VALUES ('weak', '{"battery_below": 10, "state": "active"}');
@@ -57,6 +61,7 @@ FROM (VALUES ('{}', 'true'), ('{"state": "disabled"}', 'n % 10 = 0'), ('{"state"
 	('{"battery_below": "30"}', 'battery_pct < 30'), ('{"bbox": "-50,3,10,20.5"}', '2 * n - 60 BETWEEN -50 AND 10 AND n BETWEEN 3 AND 20.5'),
 	('{"bbox": "-20,20,-15.5,22"}', '2 * n - 60 BETWEEN -20 AND -15.5 AND n BETWEEN 20 AND 22'),
 	('{"bbox": "50,0,-50,90"}', '2 * n - 60 >= 50 OR 2 * n - 60 <= -50'),
+	('{"incomplete": "true"}', 'n % 5 = 0'), ('{"incomplete": "false", "model": "F1"}', 'n % 5 > 0 AND n % 3 = 1'),
 	('{"in_excursion": "true"}', 'n % 11 = 0'), ('{"in_excursion": "false", "model": "F1"}', 'n % 11 > 0 AND n % 3 = 1'),
 	('{"state": "active", "model": "F2", "tag": "even", "battery_below": "50"}', 'n % 10 > 0 AND n % 3 = 2 AND n % 2 = 0 AND battery_pct < 50')
 	) AS v (filter, condition);
@@ -79,7 +84,8 @@ FROM (VALUES ('serial', '{"state": "lost"}', 'state: expected registered, active
 	('serial', '{"bbox": "1,2,3"}', 'bbox: expected west,south,east,north in degrees, got ''1,2,3'''),
 	('serial', '{"group": "nosuch"}', 'group: expected the name of a group, got ''nosuch'''),
 	('serial', '{"battery_below": "0"}', 'battery_below: expected a whole number from 1 to 100, got ''0'''),
-	('serial', '{"colour": "red"}', 'filter: expected state, model, firmware, tag, group, q, silent_for, battery_below, bbox or in_excursion, got ''colour'''),
+	('serial', '{"colour": "red"}', 'filter: expected state, model, firmware, tag, group, q, silent_for, battery_below, bbox, in_excursion or incomplete, got ''colour'''),
+	('serial', '{"incomplete": "1"}', 'incomplete: expected true or false, got ''1'''),
 	('serial', '{"in_excursion": "yes"}', 'in_excursion: expected true or false, got ''yes'''),
 	('height', '{}', 'sort: expected serial, last_seen or battery, with - before it for the reverse, got ''height''')) AS v (sort, filter, message);
 SELECT throws_ok(format('SELECT api.devices(10, %L, ''-battery'', ''{}'')', api.devices(10, NULL, 'battery', '{}')::json ->> 'next'),
@@ -110,13 +116,20 @@ SELECT is((SELECT body FROM api.devices_export('csv', '{"q": "f-004"}', 'f-003')
 	'test_an_export_as_csv_goes_on_after_its_key_without_a_header');
 SELECT is(api.fleet_summary()::jsonb #> '{by_state,disabled}', '6', 'test_the_summary_counts_states');
 SELECT is(api.fleet_summary()::jsonb -> 'in_excursion', '5', 'test_the_summary_counts_devices_in_an_excursion');
+SELECT is(api.fleet_summary()::jsonb -> 'incomplete', '12', 'test_the_summary_counts_devices_that_miss_something_each_once');
 SELECT is((SELECT jsonb_agg(d -> 'in_excursion') FROM jsonb_array_elements(api.devices(2, NULL, 'serial', '{"q": "f-01"}')::jsonb -> 'items') AS d),
 	'[false, true]', 'test_a_list_says_who_is_in_an_excursion');
+SELECT is((SELECT jsonb_agg(d -> 'incomplete') FROM jsonb_array_elements(api.devices(2, NULL, 'serial', '{"q": "f-01"}')::jsonb -> 'items') AS d),
+	'[true, false]', 'test_a_list_says_who_misses_something');
+SELECT is((SELECT string_agg(line::jsonb ->> 'serial', ' ') FROM api.devices_export('ndjson', '{"q": "f-01", "incomplete": "true"}', NULL),
+	string_to_table(rtrim(body, E'\n'), E'\n') AS line), 'f-010 f-015', 'test_an_export_honours_what_is_incomplete');
 SELECT set_config('coldfleet.scope', :'seven', true);
 SELECT is(pg_temp.walk('{}'), pg_temp.those('n % 7 = 0'), 'test_a_scope_sees_its_own_devices_alone');
 SELECT is(api.fleet_summary()::jsonb ->> 'total', '8', 'test_a_scope_is_counted_for_itself');
 SELECT is(pg_temp.walk('{"in_excursion": "true"}'), '{}', 'test_a_scope_sees_no_excursions_of_others');
 SELECT is(api.fleet_summary()::jsonb -> 'in_excursion', '0', 'test_and_counts_none');
+SELECT is(pg_temp.walk('{"incomplete": "true"}'), '{35}', 'test_a_scope_sees_the_incomplete_of_its_own');
+SELECT is(api.fleet_summary()::jsonb -> 'incomplete', '1', 'test_and_counts_those');
 SELECT set_config('coldfleet.scope', '', true);
 SELECT is(pg_temp.walk('{}'), '{}', 'test_without_a_scope_nothing_is_seen');
 

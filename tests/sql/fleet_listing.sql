@@ -3,21 +3,22 @@
 -- random fleets give what a plain query over the tables gives, for any filters, sorts and scopes, however they are found.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(23);
+SELECT plan(26);
 SELECT setseed(0.25);
 
 -- A listing as it should be, from the tables alone.
 CREATE VIEW pg_temp.wanted AS
 SELECT d.device_id, g.group_id, fleet.heard_step(s.received_at) AS heard, d.model_id, fleet.battery_step(s.battery_pct) AS battery_step,
 	fleet.place_step(s.latitude, 90) AS lat_step, fleet.place_step(s.longitude, 180) AS lon_step, d.created_at, d.serial, d.state,
-	d.firmware, d.tags, d.device_id IN (SELECT fleet.in_excursion()) AS in_excursion
+	d.firmware, d.tags, d.device_id IN (SELECT fleet.in_excursion()) AS in_excursion,
+	d.device_id IN (SELECT p.device_id FROM telemetry.gap AS p WHERE p.closed_at IS NULL) AS incomplete
 FROM fleet.device AS d JOIN telemetry.device_state AS s USING (device_id)
 CROSS JOIN LATERAL (SELECT 0 UNION ALL SELECT m.group_id FROM fleet.group_member AS m WHERE m.device_id = d.device_id) AS g (group_id);
 CREATE FUNCTION pg_temp.wrong() RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(*) FROM ((TABLE pg_temp.wanted EXCEPT SELECT device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at,
-		serial, state, firmware, tags, in_excursion FROM fleet.listing)
+		serial, state, firmware, tags, in_excursion, incomplete FROM fleet.listing)
 		UNION ALL (SELECT device_id, group_id, heard, model_id, battery_step, lat_step, lon_step, created_at, serial, state, firmware, tags,
-		in_excursion FROM fleet.listing EXCEPT TABLE pg_temp.wanted)) AS u
+		in_excursion, incomplete FROM fleet.listing EXCEPT TABLE pg_temp.wanted)) AS u
 $$;
 CREATE FUNCTION pg_temp.round(width int DEFAULT 100000) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
@@ -55,6 +56,11 @@ SELECT is(pg_temp.wrong(), 0::bigint, 'test_who_leaves_a_group_leaves_its_list')
 UPDATE telemetry.device_state SET received_at = CASE WHEN random() < 0.9 THEN now() - random() * random() * interval '8 days' END,
 	battery_pct = CASE WHEN random() < 0.95 THEN random() * 101 - 0.5 END, latitude = CASE WHEN random() < 0.9 THEN -90 + random() * 180 END,
 	longitude = -180 + random() * 360;
+-- One device in eight misses something, one in four once did; some of either, of more than one epoch.
+INSERT INTO telemetry.gap (device_id, epoch, seq_from, seq_to, missing, lost, first_seen, closed_at)
+SELECT device_id, epoch, 10, 19, CASE WHEN n % 3 = 0 THEN '{[10,20)}' ELSE '{}' END::int4multirange, '{}', now(), CASE WHEN n % 3 > 0 THEN now() END
+FROM (SELECT device_id, epoch, ceil(random() * 1000)::int AS n FROM fleet.device, generate_series(0, 1) AS epoch
+      WHERE serial LIKE 'l-%' AND random() < 0.2) AS g;
 SELECT cmp_ok(pg_temp.wrong(), '>', 2000::bigint, 'test_latest_state_alone_changes_no_list');
 SELECT set_config('l.devices', (SELECT max(device_id) FROM fleet.device)::text, true);
 SELECT is(pg_temp.round(250), ceil(current_setting('l.devices')::int / 250.0)::int, 'test_a_round_of_the_sweep_is_its_width_at_a_time');
@@ -99,7 +105,7 @@ CREATE FUNCTION pg_temp.random_filter() RETURNS jsonb LANGUAGE sql VOLATILE AS $
 		'tag', pg_temp.pick('x', 'rare', 'rare,x', 'z', 'nosuch'), 'group', pg_temp.pick('lg1', 'lg2', 'lg3', 'weak'),
 		'silent_for', pg_temp.pick('1m', '12h', '3d', '8d'), 'battery_below', pg_temp.pick('1', '20', '50', '100'),
 		'bbox', pg_temp.pick('-10,30,40,70', '170,-90,-170,90', '-180,-90,180,90', '0,0,0.3,0.3'),
-		'in_excursion', pg_temp.pick('true', 'false'), 'q', pg_temp.pick('l-1', 'l-77', 'l-', '8949', '3')))
+		'in_excursion', pg_temp.pick('true', 'false'), 'incomplete', pg_temp.pick('true', 'false'), 'q', pg_temp.pick('l-1', 'l-77', 'l-', '8949', '3')))
 $$;
 INSERT INTO fleet.sim (device_id, iccid) SELECT device_id, '89490' || lpad(device_id::text, 14, '0') FROM fleet.device WHERE device_id % 4 = 0;
 INSERT INTO fleet.device_group (name, filter) VALUES ('weak', '{"battery_below": 30, "tag": "x"}');
@@ -127,6 +133,8 @@ BEGIN
 			ELSE s.longitude >= b[1] OR s.longitude <= b[3] END FROM (SELECT string_to_array(f ->> 'bbox', ',')::float8[]) AS v (b)))
 		AND (f ->> 'in_excursion' IS NULL OR (f ->> 'in_excursion')::boolean = EXISTS (SELECT FROM coldchain.excursion AS e
 			WHERE e.device_id = d.device_id AND e.state = 'open'))
+		AND (f ->> 'incomplete' IS NULL OR (f ->> 'incomplete')::boolean = EXISTS (SELECT FROM telemetry.gap AS p
+			WHERE p.device_id = d.device_id AND p.closed_at IS NULL))
 		AND (f ->> 'q' IS NULL OR starts_with(d.serial, f ->> 'q') OR EXISTS (SELECT FROM fleet.sim AS i
 			WHERE i.device_id = d.device_id AND starts_with(i.iccid, f ->> 'q')))
 		AND (current_setting('coldfleet.scope') = '*' OR EXISTS (SELECT FROM fleet.group_member AS n
@@ -197,7 +205,16 @@ SELECT is((SELECT array_agg(u ORDER BY u) FROM unnest(pg_temp.walk('{"silent_for
 	(SELECT array_agg(u ORDER BY u) FROM unnest(pg_temp.naive('{"silent_for": "1h"}', 'serial')) AS u), 'test_who_is_silent_is_exact_at_any_time');
 SELECT is((SELECT count(*) FROM jsonb_array_elements(api.devices(1000, NULL, 'serial', '{"q": "l-1", "battery_below": 90}')::jsonb -> 'items')),
 	0::bigint, 'test_a_device_that_no_longer_meets_the_filter_is_not_shown');
+UPDATE telemetry.gap SET missing = '{}', closed_at = now() FROM fleet.device AS d WHERE d.device_id = gap.device_id AND serial LIKE 'l-1%' AND closed_at IS NULL;
+INSERT INTO telemetry.gap (device_id, epoch, seq_from, seq_to, missing, lost, first_seen)
+SELECT device_id, 2, 0, 9, '{[0,10)}', '{}', now() FROM fleet.device WHERE serial LIKE 'l-2%';
+SELECT is((SELECT count(*) FROM unnest(pg_temp.walk('{"q": "l-1", "incomplete": "true"}', 'serial', 100))), 0::bigint,
+	'test_a_device_that_misses_nothing_any_more_is_not_shown_as_incomplete');
+SELECT is((SELECT count(*) FROM unnest(pg_temp.walk('{"q": "l-2", "incomplete": "false"}', 'serial', 100))), 0::bigint,
+	'test_a_device_that_misses_something_is_not_shown_as_complete');
 SELECT pg_temp.round();
+SELECT is((SELECT count(*) FROM unnest(pg_temp.walk('{"q": "l-2", "incomplete": "true"}', 'serial', 100))),
+	(SELECT count(*) FROM fleet.device WHERE serial LIKE 'l-2%'), 'test_who_misses_something_is_found_after_the_round');
 SELECT is((SELECT count(*) FROM jsonb_array_elements(api.devices(1000, NULL, 'serial', '{"q": "l-1", "battery_below": 91, "bbox": "9,49,11,51"}')::jsonb
 	-> 'items')), (SELECT count(*) FROM fleet.device WHERE serial LIKE 'l-1%'), 'test_one_that_meets_it_is_found_after_the_round');
 

@@ -15,8 +15,10 @@
 		{"silent-for", OPTION_SPAN, TO_QUERY, "silent_for", "SPAN", "not heard for so long"},                  \
 		{"battery-below", OPTION_INT, TO_QUERY, "battery_below", "PERCENT", "with less battery"},              \
 		{"bbox", OPTION_TEXT, TO_QUERY, "bbox", "W,S,E,N", "last seen in this box of degrees"},                \
+		{"in-excursion", OPTION_TEXT,  TO_QUERY,                                                               \
+		 "in_excursion", "true|false", "with an open excursion, or none"},                                     \
 	{                                                                                                              \
-		"in-excursion", OPTION_TEXT, TO_QUERY, "in_excursion", "true|false", "with an open excursion, or none" \
+		"incomplete", OPTION_TEXT, TO_QUERY, "incomplete", "true|false", "that miss samples, or none"          \
 	}
 
 static const struct option device_options[] = {

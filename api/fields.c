@@ -35,14 +35,6 @@ static bool refuse(const struct at *at, struct err *e, const char *expected)
 	return err_set(e, ERR_INVALID, "%s: expected %s", path, expected);
 }
 
-static size_t characters(const char *text)
-{
-	size_t n = 0;
-	for (; *text != '\0'; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 static bool is_text(const json_t *v, double min, double max)
 {
 	const char *text = json_string_value(v);
@@ -51,13 +43,12 @@ static bool is_text(const json_t *v, double min, double max)
 	for (const char *p = text; *p != '\0'; p++)
 		if (((unsigned char)*p < 0x20 && *p != '\t' && *p != '\n') || *p == 0x7f)
 			return false;
-	double n = (double)characters(text);
-	return n >= min && n <= max;
+	return url_is_text(text, (int64_t)min, (int64_t)max);
 }
 
 static bool check_text(const struct field *f, const json_t *v, char *expected, size_t size)
 {
-	snprintf(expected, size, "a text of %.0f to %.0f characters", f->min, f->max);
+	snprintf(expected, size, "a text of %.0f to %.0f characters, not only blanks", f->min, f->max);
 	return is_text(v, f->min, f->max);
 }
 
@@ -129,7 +120,7 @@ static bool check_date(const struct field *f, const json_t *v, char *expected, s
 static bool check_texts(const struct field *f, const json_t *v, char *expected, size_t size)
 {
 	bool ok = json_is_array(v) && (double)json_array_size(v) <= f->max;
-	snprintf(expected, size, "an array of at most %.0f texts of 1 to 200 characters", f->max);
+	snprintf(expected, size, "an array of at most %.0f texts of 1 to 200 characters, not only blanks", f->max);
 	for (size_t i = 0; ok && i < json_array_size(v); i++)
 		ok = is_text(json_array_get(v, i), 1, 200);
 	return ok;

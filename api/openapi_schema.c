@@ -10,6 +10,7 @@
 
 #define SERIAL_PATTERN "^[A-Za-z0-9._-]{1,64}$"
 #define CURSOR_PATTERN "^[A-Za-z0-9_-]{1,256}$"
+#define TEXT_PATTERN   "\\S"
 #define DATE_PATTERN   "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 static void put(json_t *object, const char *name, json_t *value)
@@ -50,6 +51,12 @@ static void put_bounds(json_t *schema, const char *least, double min, const char
 	put(schema, most, number(max));
 }
 
+static void put_text(json_t *schema, double min, double max)
+{
+	put_bounds(schema, "minLength", min, "maxLength", max);
+	put(schema, "pattern", json_string(TEXT_PATTERN));
+}
+
 /* ---- parameters ---- */
 
 static json_t *param_schema(const struct param *p)
@@ -73,8 +80,7 @@ static json_t *param_schema(const struct param *p)
 		put_words(schema, p->words);
 		break;
 	case PARAM_TEXT:
-		put(schema, "minLength", json_integer(p->min));
-		put(schema, "maxLength", json_integer(p->max));
+		put_text(schema, (double)p->min, (double)p->max);
 		break;
 	default: /* the database checks it */
 		break;
@@ -108,7 +114,7 @@ static json_t *array_items(const struct field *f)
 		return openapi_fields(f->fields, f->field_count);
 	json_t *items = typed(f->type == FIELD_TEXTS ? "string" : "integer");
 	if (f->type == FIELD_TEXTS)
-		put_bounds(items, "minLength", 1, "maxLength", 200);
+		put_text(items, 1, 200);
 	else
 		put_bounds(items, "minimum", 1, "maximum", 2147483647);
 	return items;
@@ -118,7 +124,7 @@ static void put_limits(json_t *schema, const struct field *f)
 {
 	switch (f->type) {
 	case FIELD_TEXT:
-		put_bounds(schema, "minLength", f->min, "maxLength", f->max);
+		put_text(schema, f->min, f->max);
 		break;
 	case FIELD_WORD:
 		put_words(schema, f->words);

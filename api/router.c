@@ -49,11 +49,8 @@ static bool check_word(const struct param *p, const char *v, char *expected, siz
 
 static bool check_text(const struct param *p, const char *v, char *expected, size_t size)
 {
-	int64_t n = 0;
-	for (const char *c = v; *c != '\0'; c++)
-		n += ((unsigned char)*c & 0xc0) != 0x80;
-	snprintf(expected, size, "%lld to %lld characters", (long long)p->min, (long long)p->max);
-	return n >= p->min && n <= p->max;
+	snprintf(expected, size, "%lld to %lld characters, not only blanks", (long long)p->min, (long long)p->max);
+	return url_is_text(v, p->min, p->max);
 }
 
 static const struct {

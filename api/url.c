@@ -123,6 +123,34 @@ bool url_time(const char *text)
 	return strncmp(p, "16", 2) < 0 && hour_minute(&p) && *p == '\0'; /* PostgreSQL knows offsets below 16 hours */
 }
 
+/* The bytes that a white space begins with, or 0. */
+static size_t white_space(const char *p)
+{
+	static const char *const wide[] = {
+		"\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007",
+		"\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\ufeff",
+	};
+	if (*p == ' ' || (*p >= '\t' && *p <= '\r'))
+		return 1;
+	for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+		if (strncmp(p, wide[i], strlen(wide[i])) == 0)
+			return strlen(wide[i]);
+	return 0;
+}
+
+bool url_is_text(const char *text, int64_t min, int64_t max)
+{
+	int64_t n = 0;
+	const char *p = text;
+	for (size_t len; (len = white_space(p)) > 0; p += len)
+		n++;
+	if (*p == '\0' && min > 0)
+		return false;
+	for (; *p != '\0'; p++)
+		n += ((unsigned char)*p & 0xc0) != 0x80;
+	return n >= min && n <= max;
+}
+
 bool url_is_word(const char *text, const char *words)
 {
 	size_t len = strlen(text);

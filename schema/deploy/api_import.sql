@@ -202,15 +202,15 @@ LANGUAGE sql IMMUTABLE
 AS $$
 	SELECT coalesce((SELECT format('%s: expected %s', r.name, r.expected) FROM (VALUES
 			('serial', '^[A-Za-z0-9._-]{1,64}$', '1 to 64 of A-Z a-z 0-9 . _ -'),
-			('manufacturer', '^.{1,100}$', '1 to 100 characters'),
-			('model', '^.{1,100}$', '1 to 100 characters'),
-			('hardware_revision', '^.{1,64}$', 'at most 64 characters'),
-			('firmware', '^.{1,64}$', 'at most 64 characters'),
+			('manufacturer', '^(?=.*\S).{1,100}$', '1 to 100 characters, not only blanks'),
+			('model', '^(?=.*\S).{1,100}$', '1 to 100 characters, not only blanks'),
+			('hardware_revision', '^(?=.*\S).{1,64}$', 'at most 64 characters, not only blanks'),
+			('firmware', '^(?=.*\S).{1,64}$', 'at most 64 characters, not only blanks'),
 			('state', '^(registered|active|disabled|quarantined|banned|decommissioned)$',
 				'registered, active, disabled, quarantined, banned or decommissioned'),
 			('iccid', '^[0-9]{18,20}$', '18 to 20 digits'),
 			('imsi', '^[0-9]{6,15}$', '6 to 15 digits'),
-			('apn', '^.{1,100}$', 'at most 100 characters')) AS r (name, pattern, expected)
+			('apn', '^(?=.*\S).{1,100}$', 'at most 100 characters, not only blanks')) AS r (name, pattern, expected)
 		WHERE f ->> r.name !~ r.pattern OR (r.name IN ('serial', 'manufacturer', 'model') AND NOT f ? r.name) LIMIT 1),
 	CASE WHEN NOT fleet.imei_valid(f ->> 'imei') THEN 'imei: expected 15 digits, the last one the check digit of the others'
 		WHEN f ? 'tags' AND NOT fleet.tags_valid(ARRAY(SELECT jsonb_array_elements_text(f -> 'tags'))) THEN

@@ -67,7 +67,7 @@ class Generator:
             return self.random.choice(TIMES)
         if "0-9]{" in schema.get("pattern", "") and "A-Z" not in schema["pattern"] and "-" not in schema["pattern"][5:]:
             return self.digits(schema["pattern"])
-        if "pattern" in schema:
+        if "pattern" in schema and "minLength" not in schema:
             return self.random.choice([*self.serials, "nobody", "x" * 64, "MDFmZTVlMzhj", "A" * 256])
         return self.random.choice([self.text(schema.get("minLength", 0), schema.get("maxLength", 20)), *DURATIONS, *self.serials])
 

@@ -23,7 +23,7 @@ SELECT results_eq($$ SELECT * FROM pg_temp.import('ndjson', E'{"serial":"imp-1",
 	'{"serial":"imp-4","manufacturer":"M","model":"I","imei":"490154203237518"}\n{"serial":"imp-5","manufacturer":"M","model":"I","imei":"1"}\n'
 	'{"serial":"imp-old","model":"I"}\n{"serial":"imp-old","hardware_revision":"B"}\n[]\n{"serial":7}\n'
 	'{"serial":"imp-6","manufacturer":"M","model":"I","state":"lost"}\n{"serial":"imp-7","manufacturer":"M","model":"I","tags":"x y","state":"disabled"}') $$,
-	$$ VALUES (1, 'created', NULL), (3, 'failed', 'serial: expected 1 to 64 of A-Z a-z 0-9 . _ -'), (4, 'failed', 'manufacturer: expected 1 to 100 characters'),
+	$$ VALUES (1, 'created', NULL), (3, 'failed', 'serial: expected 1 to 64 of A-Z a-z 0-9 . _ -'), (4, 'failed', 'manufacturer: expected 1 to 100 characters, not only blanks'),
 		(5, 'failed', 'expected a JSON object'),
 		(6, 'failed', 'expected serial and any of state, manufacturer, model, hardware_revision, firmware, tags, imei, iccid, imsi, apn, '
 			'created_at, last_seen, battery_pct, each once, got colour, serial'),
@@ -76,11 +76,11 @@ SELECT results_eq($$ SELECT * FROM pg_temp.import('ndjson', (SELECT string_agg(v
 		(8, 'failed', 'state: expected registered, active, disabled, quarantined, banned or decommissioned'), (9, 'created', NULL),
 		(10, 'failed', 'state: the device is registered with another value; an import only adds devices') $$,
 	'test_rows_with_the_same_numbers_end_as_if_done_one_after_the_other');
-SELECT is(string_agg(detail, '; ' ORDER BY line), 'manufacturer: expected 1 to 100 characters; firmware: expected at most 64 characters; '
+SELECT is(string_agg(detail, '; ' ORDER BY line), 'manufacturer: expected 1 to 100 characters, not only blanks; manufacturer: expected 1 to 100 characters, not only blanks; firmware: expected at most 64 characters, not only blanks; '
 	'iccid: expected 18 to 20 digits; imsi: expected 6 to 15 digits; tags: expected at most 32 of 1 to 64 of A-Z a-z 0-9 . _ : = -; '
 	'iccid: expected it beside imsi and apn; expected a JSON object', 'test_a_wrong_value_is_told_what_was_expected')
 FROM pg_temp.import('ndjson', (SELECT string_agg('{"serial":"bad-1","model":"I",' || v || '}', E'\n') FROM unnest(ARRAY[
-	format('"manufacturer":"%s"', repeat('x', 101)), format('"manufacturer":"M","firmware":"%s"', repeat('x', 65)),
+	format('"manufacturer":"%s"', repeat('x', 101)), '"manufacturer":" \t"', format('"manufacturer":"M","firmware":"%s"', repeat('x', 65)),
 	'"manufacturer":"M","iccid":"1"', '"manufacturer":"M","iccid":"8949000000000000009","imsi":"x"', '"manufacturer":"M","tags":["é"]',
 	'"manufacturer":"M","apn":"net"', '"manufacturer":"\u0000"']) AS v));
 SELECT results_eq($$ SELECT r.line, r.result, regexp_replace(r.detail, '^(index row) .*', '\1') FROM unnest(api.import_make((SELECT array_agg((n, jsonb_build_object('serial', s, 'manufacturer',

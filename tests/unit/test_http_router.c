@@ -121,6 +121,9 @@ static void test_words_and_texts_are_held_against_their_bounds(void **state)
 		{"/a?form=json,csv", ERR_INVALID},
 		{"/a?form=", ERR_INVALID},
 		{"/a?why=", ERR_INVALID},
+		{"/a?why=%20a", ERR_NONE},
+		{"/a?why=%20", ERR_INVALID},
+		{"/a?why=%C2%A0%E2%80%8A", ERR_INVALID},
 		{"/a?why=aaaa", ERR_INVALID},
 	};
 	for (size_t i = 0; i < COUNT(rows); i++) {

@@ -23,8 +23,8 @@ bool url_int(const char *text, int64_t *to);
  * 1970 to 9999, an offset below 16 hours. */
 bool url_time(const char *text);
 
-/* Has UTF-8 `min` to `max` characters, and unless none is enough, one that is no white space (as \S of ECMA-262 has it, in
- * which OpenAPI writes its patterns)? */
+/* Has UTF-8 `min` to `max` characters, and unless none is enough, one that is no white space (as \S of ECMA-262 has it,
+ * in which OpenAPI writes its patterns)? */
 bool url_is_text(const char *text, int64_t min, int64_t max);
 
 /* Is `text` one of `words` ("a,b,c")? */

@@ -370,6 +370,9 @@ CREATE POLICY scope ON coldchain.alarm_rule TO coldfleet_api_definer USING ((SEL
 	OR group_id = ANY ((SELECT fleet.scope_groups())::int[]) OR EXISTS (SELECT FROM fleet.device AS d WHERE d.device_id = alarm_rule.device_id));
 CREATE POLICY everything ON coldchain.alarm_rule TO coldfleet_analyst USING (true);
 ALTER TABLE coldchain.alarm_rule ENABLE ROW LEVEL SECURITY;
+-- What became of a rule for a group is shown to those who see the group; what concerns a device, to those who see that.
+CREATE POLICY alarm_rule ON audit.entry TO coldfleet_api_definer USING (kind = 'alarm_rule' AND device_id IS NULL
+	AND group_id = ANY ((SELECT fleet.scope_groups())::int[]));
 
 REVOKE ALL ON FUNCTION coldchain.json_time(timestamptz), coldchain.alarm_json(coldchain.alarm), coldchain.alarm_tell(coldchain.alarm, text),
 	coldchain.alarm_rule_of(text, int), coldchain.alarm_raise(text, int, bigint, smallint, text, timestamptz, boolean, jsonb),

@@ -14,6 +14,7 @@ CREATE TABLE audit.entry (
 	hash bytea NOT NULL CHECK (octet_length(hash) = 32),
 	at timestamptz NOT NULL,
 	device_id int,
+	group_id int,
 	actor text NOT NULL,
 	action text NOT NULL,
 	kind text NOT NULL,
@@ -34,6 +35,7 @@ COMMENT ON COLUMN audit.entry.previous_hash IS 'Hash of the entry before, 32 byt
 COMMENT ON COLUMN audit.entry.hash IS 'SHA-256 of a zero byte, previous_hash and canonical, 32 bytes.';
 COMMENT ON COLUMN audit.entry.at IS 'When it was chained, by our clock; never before that of the entry before.';
 COMMENT ON COLUMN audit.entry.device_id IS 'The device that it concerns; NULL: none.';
+COMMENT ON COLUMN audit.entry.group_id IS 'The group that it concerns, the same before and since; NULL: none. What shows entries without a device to a scope.';
 COMMENT ON COLUMN audit.entry.actor IS 'Who: the name of a token, the subject of an access token, or a role of the database.';
 COMMENT ON COLUMN audit.entry.action IS 'What was done: created, changed, removed, or a word of its own such as approved.';
 COMMENT ON COLUMN audit.entry.kind IS 'What it was done to: device, token, request ...';
@@ -80,6 +82,7 @@ CREATE UNLOGGED TABLE audit.pending (
 	pending_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	actor text NOT NULL,
 	device_ids int[] NOT NULL,
+	group_ids int[] NOT NULL,
 	actions text[] NOT NULL,
 	kinds text[] NOT NULL,
 	ids text[] NOT NULL,
@@ -90,6 +93,7 @@ COMMENT ON TABLE audit.pending IS 'What transactions at work will add to the cha
 COMMENT ON COLUMN audit.pending.pending_id IS 'Number of the row.';
 COMMENT ON COLUMN audit.pending.actor IS 'Who.';
 COMMENT ON COLUMN audit.pending.device_ids IS 'For each entry: device_id.';
+COMMENT ON COLUMN audit.pending.group_ids IS 'For each entry: group_id.';
 COMMENT ON COLUMN audit.pending.actions IS 'For each entry: action.';
 COMMENT ON COLUMN audit.pending.kinds IS 'For each entry: kind.';
 COMMENT ON COLUMN audit.pending.ids IS 'For each entry: id.';
@@ -123,14 +127,14 @@ BEGIN
 	stamp := ',"at":"' || to_char(head.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || 'Z",';
 	WITH entries AS (
 		SELECT head.number + n AS number, e.*, convert_to('{"number":' || head.number + n || stamp || tail, 'UTF8') AS canonical
-		FROM unnest(new.device_ids, new.actions, new.kinds, new.ids, new.tails)
-			WITH ORDINALITY AS e (device_id, action, kind, id, tail, n)
+		FROM unnest(new.device_ids, new.group_ids, new.actions, new.kinds, new.ids, new.tails)
+			WITH ORDINALITY AS e (device_id, group_id, action, kind, id, tail, n)
 	), hashed AS (
 		SELECT e.*, audit.links(head.hash, e.canonical) OVER (ORDER BY e.number) AS hash FROM entries AS e
 	), added AS (
-		INSERT INTO audit.entry (number, previous_hash, hash, at, device_id, actor, action, kind, id, canonical)
-		SELECT h.number, lag(h.hash, 1, head.hash) OVER (ORDER BY h.number), h.hash, head.at, h.device_id, new.actor, h.action, h.kind,
-			h.id, h.canonical
+		INSERT INTO audit.entry (number, previous_hash, hash, at, device_id, group_id, actor, action, kind, id, canonical)
+		SELECT h.number, lag(h.hash, 1, head.hash) OVER (ORDER BY h.number), h.hash, head.at, h.device_id, h.group_id, new.actor, h.action,
+			h.kind, h.id, h.canonical
 		FROM hashed AS h ORDER BY h.number
 		RETURNING number, hash)
 	SELECT a.number, a.hash INTO head.number, head.hash FROM added AS a ORDER BY a.number DESC LIMIT 1;
@@ -144,15 +148,16 @@ CREATE CONSTRAINT TRIGGER chain AFTER INSERT ON audit.pending DEFERRABLE INITIAL
 	FOR EACH ROW EXECUTE FUNCTION audit.chain();
 
 -- In plpgsql, and with one plan for ever: planning at each call, as functions in SQL do, cost more than all the rest.
-CREATE FUNCTION audit.keep(actions text[], kinds text[], ids text[], device_ids int[], olds jsonb[], news jsonb[], reasons text[]) RETURNS void
+CREATE FUNCTION audit.keep(actions text[], kinds text[], ids text[], device_ids int[], group_ids int[], olds jsonb[], news jsonb[], reasons text[])
+RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off -- a plan made while there were few devices is kept when there are many
 AS $$
 BEGIN
-	INSERT INTO audit.pending (actor, device_ids, actions, kinds, ids, tails)
-	SELECT who.actor, array_agg(e.device_id ORDER BY n), array_agg(e.action ORDER BY n), array_agg(e.kind ORDER BY n),
+	INSERT INTO audit.pending (actor, device_ids, group_ids, actions, kinds, ids, tails)
+	SELECT who.actor, array_agg(e.device_id ORDER BY n), array_agg(e.group_id ORDER BY n), array_agg(e.action ORDER BY n), array_agg(e.kind ORDER BY n),
 		array_agg(e.id ORDER BY n), array_agg(concat(
 			'"role":', to_json(session_user), ',"actor":', to_json(who.actor), ',"action":', to_json(e.action),
 			',"kind":', to_json(e.kind), ',"id":', to_json(e.id), ',"device":', coalesce(
@@ -162,12 +167,12 @@ BEGIN
 			',"request_id":', coalesce(to_json(who.request_id)::text, 'null'), '}') ORDER BY n)
 	FROM (SELECT coalesce(fleet.setting('actor'), session_user) AS actor, fleet.setting('reason') AS reason,
 		     fleet.setting('request_id') AS request_id) AS who
-	CROSS JOIN unnest(actions, kinds, ids, device_ids, olds, news, reasons)
-		WITH ORDINALITY AS e (action, kind, id, device_id, old, new, reason, n)
+	CROSS JOIN unnest(actions, kinds, ids, device_ids, group_ids, olds, news, reasons)
+		WITH ORDINALITY AS e (action, kind, id, device_id, group_id, old, new, reason, n)
 	GROUP BY who.actor;
 END
 $$;
-COMMENT ON FUNCTION audit.keep(text[], text[], text[], int[], jsonb[], jsonb[], text[]) IS
+COMMENT ON FUNCTION audit.keep(text[], text[], text[], int[], int[], jsonb[], jsonb[], text[]) IS
 	'What audit.record() does, for entries given as arrays of equal length.';
 
 CREATE FUNCTION audit.record(action text, kind text, id text, device_id int, old jsonb, new jsonb) RETURNS void
@@ -175,7 +180,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM audit.keep(ARRAY[action], ARRAY[kind], ARRAY[id], ARRAY[device_id], ARRAY[old], ARRAY[new], ARRAY[NULL::text]);
+	PERFORM audit.keep(ARRAY[action], ARRAY[kind], ARRAY[id], ARRAY[device_id], NULL, ARRAY[old], ARRAY[new], NULL);
 END
 $$;
 COMMENT ON FUNCTION audit.record(text, text, text, int, jsonb, jsonb) IS
@@ -188,7 +193,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM audit.keep(array_agg(e ->> 'action'), array_agg(e ->> 'kind'), array_agg(e ->> 'id'), array_agg((e ->> 'device_id')::int),
+	PERFORM audit.keep(array_agg(e ->> 'action'), array_agg(e ->> 'kind'), array_agg(e ->> 'id'), array_agg((e ->> 'device_id')::int), NULL,
 		array_agg(nullif(e -> 'old', 'null')), array_agg(nullif(e -> 'new', 'null')), array_agg(e ->> 'reason'))
 	FROM jsonb_array_elements(entries) AS e HAVING count(*) > 0;
 END
@@ -212,24 +217,28 @@ DECLARE
 	actions text[];
 	ids text[];
 	devices int[];
+	groups int[];
 	olds jsonb[];
 	news jsonb[];
 BEGIN
 	CASE TG_OP
 	WHEN 'INSERT' THEN
 		SELECT array_agg('created'::text), array_agg(concat_ws('/', r ->> its_name[1], r ->> its_name[2], r ->> its_name[3])), array_agg((r ->> 'device_id')::int),
-			array_agg(NULL::jsonb), array_agg(jsonb_strip_nulls(r - ignored))
-		INTO actions, ids, devices, olds, news FROM (SELECT to_jsonb(a) AS r FROM added AS a) AS t;
+			array_agg((r ->> 'group_id')::int), array_agg(NULL::jsonb), array_agg(jsonb_strip_nulls(r - ignored))
+		INTO actions, ids, devices, groups, olds, news FROM (SELECT to_jsonb(a) AS r FROM added AS a) AS t;
 	WHEN 'DELETE' THEN
 		SELECT array_agg('removed'::text), array_agg(concat_ws('/', r ->> its_name[1], r ->> its_name[2], r ->> its_name[3])), array_agg((r ->> 'device_id')::int),
-			array_agg(jsonb_strip_nulls(r - ignored)), array_agg(NULL::jsonb)
-		INTO actions, ids, devices, olds, news FROM (SELECT to_jsonb(g) AS r FROM gone AS g) AS t;
+			array_agg((r ->> 'group_id')::int), array_agg(jsonb_strip_nulls(r - ignored)), array_agg(NULL::jsonb)
+		INTO actions, ids, devices, groups, olds, news FROM (SELECT to_jsonb(g) AS r FROM gone AS g) AS t;
 	WHEN 'UPDATE' THEN
 		-- A row whose key has changed shows as one that went and one that came.
 		SELECT array_agg(CASE WHEN o IS NULL THEN 'created' WHEN n IS NULL THEN 'removed' ELSE 'changed' END),
 			array_agg(concat_ws('/', coalesce(n, o) ->> its_name[1], coalesce(n, o) ->> its_name[2], coalesce(n, o) ->> its_name[3])),
-			array_agg(coalesce(n ->> 'device_id', o ->> 'device_id')::int), array_agg(b.old), array_agg(b.new)
-		INTO actions, ids, devices, olds, news
+			array_agg(coalesce(n ->> 'device_id', o ->> 'device_id')::int),
+			-- What moves to another group says something of both, so it is neither's.
+			array_agg(CASE WHEN o IS NULL OR n IS NULL OR o -> 'group_id' = n -> 'group_id' THEN (coalesce(n, o) ->> 'group_id')::int END),
+			array_agg(b.old), array_agg(b.new)
+		INTO actions, ids, devices, groups, olds, news
 		FROM (SELECT o, jsonb_build_array(o -> its_key[1], o -> its_key[2], o -> its_key[3]) AS k
 		      FROM (SELECT to_jsonb(g) AS o FROM gone AS g) AS r) AS g
 		FULL JOIN (SELECT n, jsonb_build_array(n -> its_key[1], n -> its_key[2], n -> its_key[3]) AS k
@@ -244,7 +253,7 @@ BEGIN
 		devices := '{NULL}';
 	END CASE;
 	IF actions IS NOT NULL THEN
-		PERFORM audit.keep(actions, array_fill(its_kind, ARRAY[cardinality(actions)]), ids, devices, olds, news, NULL);
+		PERFORM audit.keep(actions, array_fill(its_kind, ARRAY[cardinality(actions)]), ids, devices, groups, olds, news, NULL);
 	END IF;
 	RETURN NULL;
 END
@@ -281,7 +290,7 @@ $$;
 COMMENT ON FUNCTION audit.watch(regclass, text, text[], text[]) IS
 	'From now on the chain has an entry for each row of the table that is added, changed, removed or truncated away, whoever does it: '
 	'what to call such an object, which columns name it (NULL: the primary key; several are joined with slashes), and which columns do not count, '
-	'for they are secret, derived or only housekeeping. A column device_id says which device it concerns. For schema changes.';
+	'for they are secret, derived or only housekeeping. A column device_id says which device it concerns, group_id which group. For schema changes.';
 
 CREATE FUNCTION audit.unwatch(target regclass) RETURNS void
 LANGUAGE plpgsql

@@ -2,6 +2,7 @@
 -- Drops what was added by name, so that an object it does not know stops the revert.
 BEGIN;
 
+DROP POLICY alarm_rule ON audit.entry;
 DROP FUNCTION coldchain.alarm_escalate(int);
 DROP FUNCTION coldchain.alarm_acknowledge(bigint, text, text);
 DROP FUNCTION coldchain.alarm_clear(text, int, text, timestamptz);

@@ -16,7 +16,7 @@ DROP FUNCTION audit.watch(regclass, text, text[], text[]);
 DROP FUNCTION audit.watched();
 DROP FUNCTION audit.record_all(jsonb);
 DROP FUNCTION audit.record(text, text, text, int, jsonb, jsonb);
-DROP FUNCTION audit.keep(text[], text[], text[], int[], jsonb[], jsonb[], text[]);
+DROP FUNCTION audit.keep(text[], text[], text[], int[], int[], jsonb[], jsonb[], text[]);
 DROP TABLE audit.pending;
 DROP FUNCTION audit.chain();
 DROP AGGREGATE audit.links(bytea, bytea);

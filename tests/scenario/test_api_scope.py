@@ -388,6 +388,28 @@ def test_everything_that_could_leak_is_seen_by_who_may_see_it(stack, walk):
     assert not blind, "\n".join(blind)
 
 
+def test_a_scope_sees_the_trail_of_the_alarm_rules_of_its_group_and_of_no_other(stack, walk):
+    def trail(rule):
+        answer = stack.rest(f"/v1/audit?kind=alarm_rule&id={rule}", walk.mine.token)
+        return [(e["action"], e["actor"], e["reason"]) for e in answer.json["items"]]
+
+    def rule_of_group(side):
+        made = stack.rest("/v1/alarm-rules", side.token, "POST", {"kind": "power", "group": side.ids["groups"], "reason": f"{side.word} rule"})
+        assert made.status == 201, made
+        return made.json["id"]
+
+    mine, theirs = rule_of_group(walk.mine), rule_of_group(walk.theirs)
+    path = f"/v1/alarm-rules/{mine}"
+    assert stack.rest(path, "ADMIN", "PATCH", {"after_s": 77, "reason": "too many"}, {"If-Match": "*"}).status == 200
+    assert stack.rest(f"{path}?reason=no%20more", walk.mine.token, "DELETE").status == 204
+    own = f"{walk.mine.word} token"
+    assert trail(mine) == [("removed", own, "no more"), ("changed", "demo admin", "too many"), ("created", own, f"{walk.mine.word} rule")]
+    assert trail(theirs) == [] and trail(walk.theirs.ids["alarm-rules"]) == []
+    for_all = stack.value("SELECT rule_id FROM coldchain.alarm_rule WHERE kind = 'power' AND num_nonnulls(model_id, group_id, device_id) = 0")
+    assert stack.rest(f"/v1/alarm-rules/{for_all}", "ADMIN", "PATCH", {"quiet_s": 1, "reason": walk.theirs.word}, {"If-Match": "*"}).status == 200
+    assert trail(for_all) == []
+
+
 def test_a_cursor_of_somebody_who_sees_more_shows_no_more(stack, walk):
     tried = 0
     for o in walk.operations():

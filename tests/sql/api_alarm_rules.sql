@@ -2,7 +2,7 @@
 -- Rules of alarms as REST sees them: which one counts for a device, what may be said of which kind, who may change whose.
 BEGIN;
 SET search_path = pgtap, public;
-SELECT plan(30);
+SELECT plan(34);
 
 SELECT fleet.register_device('rules-1', 'rules', 'one', '') AS a \gset
 SELECT fleet.register_device('rules-2', 'rules', 'one', '') AS b \gset
@@ -89,6 +89,27 @@ SELECT is((SELECT count(*) FROM coldchain.condition WHERE device_id = :a), 1::bi
 SET CONSTRAINTS audit.chain IMMEDIATE;
 SELECT is((SELECT count(*) FROM (SELECT convert_from(canonical, 'UTF8')::jsonb AS c FROM audit.entry WHERE kind = 'alarm_rule') AS e
 	WHERE c ->> 'action' = 'removed' AND c #>> '{old,after}' = '04:00:00'), 1::bigint, 'test_the_trail_has_what_went');
+
+-- A scope sees what is done to rules of its groups, and to those of its devices; of others nothing, nor what moves in from them.
+SELECT rule_id AS of_h FROM coldchain.alarm_rule WHERE group_id = :h \gset
+SELECT pg_temp.refused(format('api.alarm_rule_patch(%s, ''{"after_s": 310}'', ''*'')', :of_h));
+INSERT INTO fleet.device_group (name, description) VALUES ('rules-i', '') RETURNING group_id AS i \gset
+SELECT (api.alarm_rule_create(format('{"kind": "tamper", "group": %s, "after_s": 7}', :i)::jsonb)).body::jsonb ->> 'id' AS of_i \gset
+UPDATE coldchain.alarm_rule SET group_id = :h WHERE rule_id = :of_i;
+UPDATE coldchain.alarm_rule SET after = '8 s' WHERE rule_id = :of_i;
+SELECT api.alarm_rule_delete(:of_h, NULL);
+CREATE FUNCTION pg_temp.audited(groups int[]) RETURNS text[] LANGUAGE sql AS $$
+	SELECT set_config('coldfleet.scope', array_to_string(groups, ','), true);
+	SELECT array_agg(concat_ws(' ', e ->> 'action', e ->> 'id', coalesce(e #>> '{new,after}', e #>> '{old,after}')) ORDER BY (e ->> 'number')::bigint)
+	FROM jsonb_array_elements(api.audit('{"kind": "alarm_rule"}', 1000, NULL)::jsonb -> 'items') AS e WHERE e ->> 'device' IS NULL
+$$;
+SELECT is(pg_temp.audited(ARRAY[:h]), ARRAY['created ' || :of_h || ' 00:05:03', 'changed ' || :of_h || ' 00:05:10', 'changed ' || :of_i || ' 00:00:08',
+	'removed ' || :of_h || ' 00:05:10'], 'test_a_scope_sees_the_trail_of_rules_of_its_group');
+SELECT is(pg_temp.audited(ARRAY[:i]), ARRAY['created ' || :of_i || ' 00:00:07'], 'test_and_not_what_became_of_them_elsewhere');
+SELECT is(pg_temp.audited(ARRAY[2147483647]), NULL, 'test_others_see_none_of_it');
+SELECT set_config('coldfleet.scope', :'h', true);
+SELECT is((SELECT string_agg(DISTINCT e ->> 'kind', ' ') FROM jsonb_array_elements(api.audit('{}', 1000, NULL)::jsonb -> 'items') AS e WHERE e ->> 'device' IS NULL),
+	'alarm_rule', 'test_nor_anything_else_without_a_device');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -5,6 +5,7 @@ A step is one command and a way to read its result; a part is a sequence of step
 naming a failed test counts as one failure, so nothing that breaks early can look like success."""
 
 import argparse
+import fcntl
 import os
 import re
 import shutil
@@ -66,7 +67,7 @@ def tracked(*patterns):
     run = subprocess.run(["git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", *patterns], capture_output=True, text=True)
     if run.returncode == 0:
         return sorted(name for name in run.stdout.split("\n") if name and (ROOT / name).exists())
-    found = (p.relative_to(ROOT) for pattern in patterns for p in ROOT.rglob(pattern))
+    found = (p.relative_to(ROOT) for pattern in patterns for p in ROOT.rglob(pattern) if p.is_file())
     return sorted(str(p) for p in found if p.parts[0] not in ("build", "var"))
 
 
@@ -203,8 +204,20 @@ def run(step):
     return passed, failed
 
 
+def alone_in_tree():
+    """A second run would remove what the first one is writing. The lock is on the folder of the checkout, so it needs no file that somebody
+    else might own, and is gone with this process; what it starts does not inherit it."""
+    tree = os.open(ROOT, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(tree, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"ops/test: another ops/test is at work in {ROOT} and both would write {OUT}: expected one at a time; wait until it has ended, or "
+              "use a checkout of its own (git worktree add)", file=sys.stderr)
+        sys.exit(2)
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="ops/test", description="Runs every test, or the parts named.")
+    parser = argparse.ArgumentParser(prog="ops/test", description="Runs every test, or the parts named; one run at a time in a checkout.")
     parser.add_argument("part", nargs="*", metavar="|".join(PARTS), help="default: all of them")
     parser.add_argument("--kills", help="with fault: how many faults, which then last longer; what else follows is for tests/fault/run.py, see its --help")
     given, more = parser.parse_known_args()
@@ -215,6 +228,7 @@ def main():
     unknown = [name for name in given.part if name not in PARTS]
     if unknown:
         parser.error(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
+    alone_in_tree()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     passed = failed = 0

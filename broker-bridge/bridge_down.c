@@ -394,8 +394,6 @@ static struct mqtt *broker(struct bridge_down *d, struct event_base *base, struc
 	snprintf(client_id, sizeof(client_id), "%s-down", d->config->mqtt.client_id);
 	struct mqtt_options options = mqtt_config_options(&d->config->mqtt, object, client_id);
 	options.send_maximum = (uint16_t)d->config->window;
-	options.reconnect_first = 0.2;
-	options.reconnect_limit = 10;
 	return mqtt_new(base, &options, on_mqtt, d, e);
 }
 

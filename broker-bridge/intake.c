@@ -343,8 +343,6 @@ struct intake *intake_new(struct event_base *base, const struct intake_options *
 	in->retry = check_memory(evtimer_new(base, on_retry, in));
 	in->quiet = check_memory(evtimer_new(base, on_quiet, in));
 	mqtt.hold_acks = true;
-	mqtt.reconnect_first = 0.2;
-	mqtt.reconnect_limit = 10;
 	in->mqtt = mqtt_new(base, &mqtt, on_mqtt, in, e);
 	if (in->mqtt == NULL)
 		intake_free(&in);

@@ -38,8 +38,7 @@ struct intake_calls {
 #define INTAKE_FILTERS 4
 
 struct intake_options {
-	/* hold_acks, reconnect_first and reconnect_limit are the intake's own. receive_maximum bounds what is taken and
-	 * not acknowledged. */
+	/* hold_acks is the intake's own. receive_maximum bounds what is taken and not acknowledged. */
 	struct mqtt_options mqtt;
 	const char *filters[INTAKE_FILTERS]; /* subscribed at QoS 1; NULL: no more. Copied */
 	/* Unsubscribed on each connection: what an earlier start had subscribed to. NULL: nothing. Copied */

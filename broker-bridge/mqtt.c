@@ -505,8 +505,8 @@ struct mqtt *mqtt_new(struct event_base *base, const struct mqtt_options *option
 	copy_options(&m->options, options);
 	m->cb = cb;
 	m->arg = arg;
-	m->backoff.first = options->reconnect_first > 0 ? options->reconnect_first : 0.5;
-	m->backoff.limit = options->reconnect_limit > 0 ? options->reconnect_limit : 30;
+	m->backoff.first = options->reconnect_first > 0 ? options->reconnect_first : 0.2;
+	m->backoff.limit = options->reconnect_limit > 0 ? options->reconnect_limit : 10;
 	if (m->options.keepalive < 5)
 		m->options.keepalive = 30;
 	if (m->options.connect_timeout <= 0)

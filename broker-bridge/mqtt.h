@@ -34,7 +34,7 @@ struct mqtt_options {
 	uint16_t send_maximum;            /* QoS 1 messages to the broker before an acknowledgement, if it allows as
 					   * many; 0: 20. Those beyond wait in memory and leave one by one */
 	bool hold_acks;                   /* see above */
-	double reconnect_first, reconnect_limit; /* seconds; 0: 0.5 and 30 */
+	double reconnect_first, reconnect_limit; /* seconds; 0: 0.2 and 10 */
 	double connect_timeout;                  /* seconds until the broker has accepted; 0: 15 */
 };
 

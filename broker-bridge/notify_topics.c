@@ -196,8 +196,6 @@ struct topics *topics_new(struct event_base *base, struct db *db, const struct n
 	*t = (struct topics){.db = db, .config = config, .metrics = metrics, .cb = cb, .arg = arg};
 	struct mqtt_options options = mqtt_config_options(&config->mqtt, object, config->mqtt.client_id);
 	options.send_maximum = WINDOW;
-	options.reconnect_first = 0.2;
-	options.reconnect_limit = 10;
 	t->mqtt = mqtt_new(base, &options, on_mqtt, t, e);
 	if (t->mqtt == NULL)
 		topics_free(&t);

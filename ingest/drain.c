@@ -214,8 +214,6 @@ static bool connect_parts(struct drain *d, struct event_base *base, struct err *
 		return false;
 	snprintf(client_id, sizeof(client_id), "%s-drain", config->mqtt.client_id);
 	struct mqtt_options mqtt = mqtt_config_options(&config->mqtt, object, client_id);
-	mqtt.reconnect_first = 0.2;
-	mqtt.reconnect_limit = 10;
 	d->mqtt = mqtt_new(base, &mqtt, on_mqtt, d, e);
 	if (d->mqtt == NULL)
 		return false;

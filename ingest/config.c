@@ -21,7 +21,9 @@ const struct config_item ingest_config_items[] = {
 	NUMBER(lanes, CONFIG_INT, "1", 1, 64, false,
 	       "connections to the broker that share the telemetry; with a ring there is one, for statuses"),
 	NUMBER(connections, CONFIG_INT, "2", 1, 16, false,
-	       "connections to the database of each lane, or of the ring; each has devices of its own"),
+	       "connections to the database of each lane, or of the ring. One stores all while it keeps up; then each "
+	       "has "
+	       "devices of its own"),
 	NUMBER(first_lane, CONFIG_INT, "1", 1, 65535, false, "number of the first lane; part of its client id"),
 	{"ingest.leave", CONFIG_BOOL, offsetof(struct ingest_config, leave), "no", 0, 0, false, false,
 	 "yes: take the lanes out of service for good. Leave the shared subscription, store what still waits in their "

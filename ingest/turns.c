@@ -2,7 +2,11 @@
  *
  * Turns stand in a circle. Each is FREE, which is also being filled -> RESOLVING, when it has serials that nobody knew
  * -> READY -> STORING -> STORED -> FREE; or FAILED: then those behind it are let go too. Storing twice is storing once,
- * so whoever reads it all again does no harm. */
+ * so whoever reads it all again does no harm.
+ *
+ * Turns are narrow, all for the first shard, until some in a row are full before those before them are stored; then
+ * wide, until there has been work for one shard only for a while. Neither is sent before the last of the other kind is
+ * stored: a device may have been another shard's. */
 #include "ingest/turns.h"
 
 #include <stdio.h>
@@ -14,6 +18,8 @@
 
 #define TURNS      3 /* one is committed, one is read, and one takes what still comes when both are closed */
 #define SHARDS_MAX 16
+#define LATE       2  /* turns in a row that were full too early, until they are wide */
+#define CALM       25 /* turns without that, after which they are narrow if one shard had time for all of their work */
 
 enum turn_state { TURN_FREE, TURN_RESOLVING, TURN_READY, TURN_STORING, TURN_STORED, TURN_FAILED };
 
@@ -26,11 +32,12 @@ struct part {
 struct turn {
 	struct turns *turns;
 	struct part parts[SHARDS_MAX];
-	size_t storing; /* parts that a store has */
-	bool failed;    /* one of them */
+	size_t count, width; /* messages, and shards that they are for */
+	size_t storing;      /* parts that a store has */
+	bool failed;         /* one of them */
 	enum turn_state state;
 	uint64_t mark;
-	double closed_at; /* clock_seconds() */
+	double closed_at, sent_at; /* clock_seconds() */
 };
 
 struct shard {
@@ -48,8 +55,12 @@ struct turns {
 	struct shard shards[SHARDS_MAX];
 	size_t shard_count;
 	struct turn circle[TURNS];
-	size_t oldest, busy; /* those from `oldest` on, `busy` of them, are not free; the next one is being filled */
-	double closed_at;    /* the last one */
+	size_t oldest, busy;  /* those from `oldest` on, `busy` of them, are not free; the next one is being filled */
+	double closed_at;     /* the last one */
+	size_t width;         /* of the next one */
+	size_t late;          /* turns in a row so far */
+	size_t seen;          /* turns since the width was last thought over */
+	double worked, since; /* seconds that shards have stored since then; then */
 	bool failed;
 };
 
@@ -81,18 +92,18 @@ size_t turns_busy(const struct turns *t)
 
 size_t turns_filled(struct turns *t)
 {
-	size_t filled = 0;
-	for (size_t i = 0; t->busy < TURNS && i < t->shard_count; i++)
-		filled += turn_at(t, t->busy)->parts[i].batch.count;
-	return filled;
+	return t->busy < TURNS ? turn_at(t, t->busy)->count : 0;
 }
 
 static struct batch *batch_of(struct turns *t, const char *topic)
 {
+	struct turn *turn = turn_at(t, t->busy);
 	uint32_t hash = 2166136261; /* FNV-1a */
-	for (const char *p = topic; *p != '\0'; p++)
+	if (turn->count++ == 0)
+		turn->width = t->width;
+	for (const char *p = topic; turn->width > 1 && *p != '\0'; p++)
 		hash = (hash ^ (uint8_t)*p) * 16777619;
-	return &turn_at(t, t->busy)->parts[hash % t->shard_count].batch;
+	return &turn->parts[hash % turn->width].batch;
 }
 
 void turns_add(struct turns *t, const struct mqtt_message *message, int64_t received_at)
@@ -112,7 +123,8 @@ bool turns_full(struct turns *t)
 	return false;
 }
 
-void turns_look_in(struct turns *t, double seconds)
+/* `ready` comes from the loop, in so many seconds. */
+static void look_in(struct turns *t, double seconds)
 {
 	struct timeval wait = clock_timeval(seconds);
 	event_add(t->look, &wait);
@@ -126,7 +138,8 @@ bool turns_due(struct turns *t, double look_again)
 	if (passed >= interval || passed < 0)
 		return true;
 	double wanting = interval - passed;
-	turns_look_in(t, wanting < look_again ? wanting : look_again);
+	if (!event_pending(t->look, EV_TIMEOUT, NULL)) /* what is to come sooner stays */
+		look_in(t, wanting < look_again ? wanting : look_again);
 	return false;
 }
 
@@ -136,6 +149,7 @@ static void empty(struct turn *turn)
 		batch_reset(&turn->parts[i].batch);
 	turn->state = TURN_FREE;
 	turn->failed = false;
+	turn->count = 0;
 }
 
 void turns_drop(struct turns *t)
@@ -161,6 +175,8 @@ static void report_failure(struct turns *t)
 	t->calls->failed(t->arg);
 }
 
+static void send_in_order(struct turns *t);
+
 static void report(struct turns *t)
 {
 	while (t->busy > 0 && turn_at(t, 0)->state == TURN_STORED) {
@@ -170,10 +186,12 @@ static void report(struct turns *t)
 		t->busy--;
 		t->calls->stored(mark, t->arg);
 	}
-	if (t->failed)
+	if (t->failed) {
 		report_failure(t);
-	else
-		turns_look_in(t, 0);
+		return;
+	}
+	send_in_order(t);
+	look_in(t, 0);
 }
 
 /* ---- storing ---- */
@@ -183,7 +201,7 @@ static void fail(struct turn *turn)
 {
 	turn->state = TURN_FAILED;
 	turn->turns->failed = true;
-	turns_look_in(turn->turns, 0);
+	look_in(turn->turns, 0);
 }
 
 static void on_stored(bool ok, const struct receipt *receipts, size_t count, void *arg)
@@ -192,6 +210,7 @@ static void on_stored(bool ok, const struct receipt *receipts, size_t count, voi
 	struct turn *turn = part->turn;
 	struct turns *t = turn->turns;
 	turn->failed |= !ok;
+	t->worked += clock_seconds() - turn->sent_at;
 	if (ok) {
 		metric_add(t->options.metrics, M_BATCHES, 1);
 		t->calls->receipts(&part->batch, receipts, count, t->arg);
@@ -211,6 +230,7 @@ static void send_turn(struct turn *turn)
 {
 	struct turns *t = turn->turns;
 	turn->state = TURN_STORING;
+	turn->sent_at = clock_seconds();
 	for (size_t i = 0; i < t->shard_count; i++) {
 		struct part *part = &turn->parts[i];
 		if (part->batch.count == 0)
@@ -220,12 +240,15 @@ static void send_turn(struct turn *turn)
 	}
 }
 
-/* A turn that waits for the directory holds up those behind it. */
+/* A turn that waits for the directory, or for another width before it to be stored, holds up those behind it. */
 static void send_in_order(struct turns *t)
 {
-	for (size_t i = 0; i < t->busy && turn_at(t, i)->state != TURN_RESOLVING; i++) {
-		if (turn_at(t, i)->state == TURN_READY && !t->failed)
-			send_turn(turn_at(t, i));
+	for (size_t i = 0; i < t->busy && !t->failed; i++) {
+		struct turn *turn = turn_at(t, i);
+		if (turn->state == TURN_RESOLVING || turn->width != turn_at(t, 0)->width)
+			return;
+		if (turn->state == TURN_READY)
+			send_turn(turn);
 	}
 }
 
@@ -248,12 +271,30 @@ static void on_resolved(bool ok, void *arg)
 		send_in_order(t);
 }
 
+/* Before a turn is closed: how wide is the next one? */
+static void choose_width(struct turns *t)
+{
+	double now = clock_seconds();
+	t->late = t->busy > 0 && turns_full(t) ? t->late + 1 : 0;
+	t->seen++;
+	if (t->late >= LATE)
+		t->width = t->shard_count;
+	else if (t->seen < CALM)
+		return;
+	else if (t->worked < now - t->since)
+		t->width = 1;
+	t->seen = 0;
+	t->worked = 0;
+	t->since = now;
+}
+
 void turns_close(struct turns *t, uint64_t mark)
 {
 	struct turn *turn = turn_at(t, t->busy);
 	size_t unresolved = 0;
 	for (size_t i = 0; i < t->shard_count; i++)
 		unresolved += turn->parts[i].batch.unresolved;
+	choose_width(t);
 	turn->mark = mark;
 	turn->closed_at = t->closed_at = clock_seconds();
 	turn->state = unresolved > 0 ? TURN_RESOLVING : TURN_READY;
@@ -283,7 +324,7 @@ static void on_store(enum store_event event, void *arg)
 	shard->up = event == STORE_UP;
 	t->calls->up(turns_up(t), t->arg);
 	if (shard->up)
-		turns_look_in(t, 0);
+		look_in(t, 0);
 }
 
 /* ---- the interface ---- */
@@ -321,6 +362,7 @@ struct turns *turns_new(struct event_base *base, const struct turns_options *opt
 	t->options = *options;
 	t->calls = calls;
 	t->arg = arg;
+	t->width = 1;
 	t->look = evtimer_new(base, on_look, t);
 	if (t->look == NULL)
 		abort();

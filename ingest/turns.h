@@ -2,8 +2,9 @@
  *
  * What one source has read, on its way into PostgreSQL: while a turn is committed the next one is read. A turn is a
  * batch for every shard; a shard is a connection to PostgreSQL and the devices that fall to it by their topic, so that
- * what a device says is committed in the order in which it was read. Turns are filled one after the other, sent one
- * after the other, and reported one after the other. */
+ * what a device says is committed in the order in which it was read. While one connection keeps up it gets all: one
+ * large batch costs less than two. Turns are filled one after the other, sent one after the other, and reported one
+ * after the other. */
 #ifndef COLDFLEET_INGEST_TURNS_H
 #define COLDFLEET_INGEST_TURNS_H
 
@@ -67,7 +68,5 @@ bool turns_due(struct turns *t, double look_again);
 void turns_close(struct turns *t, uint64_t mark);
 /* Empties the turn that is being filled. */
 void turns_drop(struct turns *t);
-/* `ready` comes from the loop, in so many seconds. */
-void turns_look_in(struct turns *t, double seconds);
 
 #endif

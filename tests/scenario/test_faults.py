@@ -225,6 +225,60 @@ def test_messages_that_come_in_one_tls_record_while_two_batches_are_full_are_sto
 
 
 @contextmanager
+def state_locked(line, device):
+    """What is stored of this device waits for its commit."""
+    with line.stack.connect() as blocker:
+        blocker.execute("BEGIN; SELECT FROM telemetry.device_state WHERE device_id = %d FOR UPDATE" % device.id)
+        yield
+        blocker.execute("ROLLBACK")
+
+
+def sessions_that_store(line, since):
+    return line.stack.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'coldfleet_ingest' AND application_name LIKE '%%-db-%%' "
+                            "AND query_start > %s", [since])
+
+
+def test_one_connection_does_all_while_it_keeps_up_and_more_do_what_is_behind_in_order_for_each_device(line, without_ingest):
+    devices, told = [line.device() for _ in range(20)], 0
+    other, others = line.device(), 0
+
+    def sessions_of_a_calm_moment():
+        nonlocal told
+        since = line.stack.value("SELECT clock_timestamp()")
+        for device in devices[1:]:
+            device.send(senml([told], seq=told, start=NOW + told))
+        assert devices[0].ask(senml([told], seq=told, start=NOW + told))["through"] == told
+        told += 1
+        wait_for(lambda: all(device.count() == told for device in devices), 20, "all of a calm moment")
+        return sessions_that_store(line, since)
+
+    with Ingest(line.stack, "ingest.batch_messages=50", "ingest.connections=2").wait_ready() as ingest:
+        for _ in range(2):
+            assert 1 in (sessions_of_a_calm_moment() for _ in range(100))
+            assert [sessions_of_a_calm_moment() for _ in range(5)] == [1] * 5
+            since = line.stack.value("SELECT clock_timestamp()")
+            with state_locked(line, devices[0]):
+                ingest.process.send_signal(signal.SIGSTOP)
+                for i in range(others, others + 100):  # two turns that are stored, before one that waits
+                    other.send(senml([i], seq=i, start=NOW + i))
+                others += 100
+                for i in range(told, told + 30):
+                    for device in devices:
+                        sent = device.send(senml([i], seq=i, start=NOW + i))
+                sent.wait_for_publish(20)
+                ingest.process.send_signal(signal.SIGCONT)
+                wait_for(lambda: waiting_for_a_lock(line) and other.count() == others, 20, "a batch to wait for its commit")
+                assert [sessions_that_store(line, since) for _ in range(20)] == [1] * 20, "the next one, which is for both, waits"
+            told += 30
+            wait_for(lambda: all(device.count() == told for device in devices), 20, "all that came at once")
+            assert sessions_that_store(line, since) == 2
+        assert all(device.temperatures() == list(range(told)) for device in devices)
+        assert line.stack.value("SELECT count(*) FROM telemetry.gap WHERE device_id = ANY(%s)", [[device.id for device in devices]]) == 0, \
+            "no number was stored before the one that was sent before it"
+        assert ingest.terminate() == 0
+
+
+@contextmanager
 def no_new_connections(line):
     line.stack.sql("ALTER ROLE coldfleet_ingest CONNECTION LIMIT 0")
     try:

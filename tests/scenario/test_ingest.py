@@ -3,11 +3,13 @@
 data. Receipts are checked against a model of a few lines."""
 
 import random
+import signal
 import time
+from contextlib import contextmanager
 
 import pytest
 
-from ingest_helpers import Line, as_cbor, as_json, senml, utc
+from ingest_helpers import Ingest, Line, as_cbor, as_json, senml, utc
 from stack import wait_for
 
 NOW = round(time.time())
@@ -72,18 +74,36 @@ def test_batch_with_every_kind_of_trouble_at_once_loses_nothing_of_the_rest(line
     assert {row[0] for row in line.quarantine(stranger)} == {"unknown-device"}
 
 
-def test_connections_that_store_at_once_do_not_collide(line):
+@pytest.fixture
+def wide(line):
+    """An ingest that is soon behind, so that both of its connections store at once."""
+    line.stack.stop("ingest")
+    with Ingest(line.stack, "ingest.batch_messages=5", "ingest.connections=2").wait_ready() as ingest:
+        yield ingest
+    line.stack.start("ingest")
+
+
+@contextmanager
+def together(ingest):
+    """What is published meanwhile comes to this one at once."""
+    ingest.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        ingest.process.send_signal(signal.SIGCONT)
+
+
+def test_connections_that_store_at_once_do_not_collide(line, wide):
     devices, rng = [line.device("same") for _ in range(10)], random.Random(5)
     packs = [(device, as_json(senml([i, i + 0.5], seq=2 * i, start=NOW - 7000 + 120 * i)))
              for device in devices for i in range(50)]
     many = packs * 4
     rng.shuffle(many)
-    duplicates = line.metric("duplicates_total")
-    with line.together():
+    with together(wide):
         for device, payload in many:
             sent = line.publisher.send(device.topic, payload)
         sent.wait_for_publish(20)
-    wait_for(lambda: line.metric("duplicates_total") - duplicates == 3000, 20, "three repetitions of 500 packs")
+    wait_for(lambda: wide.metric("duplicates_total") == 3000, 20, "three repetitions of 500 packs")
     assert [device.temperatures() for device in devices] == [[i / 2 for i in range(100)]] * 10
     assert [device.quarantine() for device in devices] == [[]] * 10
     assert "deadlock detected" not in line.stack.log("postgres")
@@ -358,17 +378,18 @@ def test_reading_399_days_old_makes_its_partition_and_is_stored(line):
     assert device.quarantine() == []
 
 
-def test_connections_that_need_the_same_new_partition_at_once_both_get_it(line):
-    devices = [line.device() for _ in range(8)]
+def test_connections_that_need_the_same_new_partition_at_once_both_get_it(line, wide):
+    devices = [line.device() for _ in range(40)]
     for round_ in range(4):
         old = NOW - (330 - 14 * round_) * DAY
         assert partitions_at(line, old) == 0
-        with line.together():
+        with together(wide):
             for device in devices:
-                device.publish(senml([round_], seq=round_, start=old))
+                sent = device.send(senml([round_], seq=round_, start=old))
+            sent.wait_for_publish(20)
         wait_for(lambda: all(device.count() == round_ + 1 for device in devices), 20, "all readings")
         assert partitions_at(line, old) == 1
-    assert [device.quarantine() for device in devices] == [[]] * 8
+    assert [device.quarantine() for device in devices] == [[]] * 40
 
 
 def test_samples_401_days_old_and_11_minutes_ahead_go_to_quarantine_and_the_good_ones_of_their_pack_are_stored(line):

@@ -16,6 +16,7 @@
 #define ASK_LIMIT    60.0
 #define STATUS_FIRST 4.0 /* seconds without a receipt until a status is told again; doubles */
 #define STATUS_LIMIT 3600.0
+#define HURRY        2.0 /* seconds at most, and at least half of that, from a receipt until a pause is over */
 #define LOST_AGAIN   INT64_C(2000000) /* microseconds between two reports of lost samples */
 #define WINDOW_MAX   1000
 
@@ -185,7 +186,7 @@ static bool sending(const struct device *d)
 
 void device_pump(struct device *d)
 {
-	while (sending(d) && device_speaks(d) && d->flight_count < d->o.window && d->jobs.count > 0)
+	while (sending(d) && device_speaks(d) && d->flight_count < (d->probing ? 1 : d->o.window) && d->jobs.count > 0)
 		if (!send_job(d, jobs_pop(&d->jobs)))
 			break;
 }
@@ -242,25 +243,47 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
 	go_on(arg);
 }
 
+static void pause_at_most(struct device *d, struct timeval wait)
+{
+	int64_t over = device_clock_us(CLOCK_MONOTONIC) + (int64_t)wait.tv_sec * 1000000 + wait.tv_usec;
+
+	if (d->paused && over >= d->pause_over)
+		return;
+	d->paused = true;
+	d->pause_over = over;
+	evtimer_add(d->pause_timer, &wait);
+}
+
 /* The broker has no room: this job and all behind it wait. */
 static void put_back(struct device *d, struct job job)
 {
 	jobs_put_back(&d->jobs, job);
 	if (d->paused)
 		return;
-	d->paused = true;
-	struct timeval wait = backoff_fail(&d->pause);
-	evtimer_add(d->pause_timer, &wait);
+	d->probing = true;
+	d->hurried = false;
+	pause_at_most(d, backoff_fail(&d->pause));
+}
+
+/* The back end stores again, so there will be room soon: not yet, perhaps, and the others hear it too. */
+static void hurry(struct device *d)
+{
+	if (!d->paused || d->hurried)
+		return;
+	d->hurried = true;
+	pause_at_most(d, backoff_fail(&(struct backoff){.first = HURRY, .limit = HURRY}));
 }
 
 /* ---- receipts ---- */
 
 static bool overdue(const struct device *d, const struct sample *s, const struct receipt *r, int64_t now)
 {
-	/* Behind `through` nothing is known to be missing: the backend may only be late. */
-	double wait = d->o.resend_after * (s->seq > r->through ? 2 : 1) * (double)(1u << (s->tries < 5 ? s->tries : 5));
+	/* Behind `through` nothing is known to be missing: the backend may only be late, and is while it goes on. */
+	bool behind = s->seq > r->through;
+	double wait = d->o.resend_after * (behind ? 2 : 1) * (double)(1u << (s->tries < 5 ? s->tries : 5));
+	int64_t since = behind && d->stored > s->acked ? d->stored : s->acked;
 
-	return s->delivery == DELIVERY_SENT && (double)(now - s->acked) >= wait * 1e6;
+	return s->delivery == DELIVERY_SENT && (double)(now - since) >= wait * 1e6;
 }
 
 static void resend(struct device *d, const struct receipt *r)
@@ -340,8 +363,10 @@ static void take_own(struct device *d, const struct receipt *r)
 	size_t stored = flash_cover(d->flash, r);
 
 	d->counts.stored += stored;
-	if (stored > 0)
+	if (stored > 0) {
 		d->ask_wait = ASK_FIRST;
+		d->stored = device_clock_us(CLOCK_MONOTONIC);
+	}
 	evtimer_del(d->timer);
 	if (d->state == DEV_SENDING) {
 		tell_lost(d, r, lost, flash_lost(d->flash, r, lost));
@@ -362,6 +387,7 @@ static void take_receipt(struct device *d, const struct mqtt_message *message)
 		log_warn(d->serial, "%s", e.detail);
 		return;
 	}
+	hurry(d);
 	if (r.of_status) {
 		device_status_stored(d, &r);
 		return;
@@ -468,6 +494,7 @@ static void published(struct device *d, int mid, int reason)
 		put_back(d, f->job);
 	} else {
 		backoff_reset(&d->pause);
+		d->probing = false;
 		acknowledged(d, &f->job);
 	}
 	device_pump(d);

@@ -45,7 +45,7 @@ void device_tell_status(struct device *d)
 
 void device_status_stored(struct device *d, const struct receipt *r)
 {
-	if (r->uptime >= d->status_uptime && r->boot == (int32_t)mcu_state(d->o.mcu)->boot_count)
+	if (d->o.mcu != NULL && r->uptime >= d->status_uptime && r->boot == (int32_t)mcu_state(d->o.mcu)->boot_count)
 		evtimer_del(d->status_timer);
 }
 

@@ -39,7 +39,11 @@ struct device {
 	unsigned subscribed;
 	bool clock_told;
 	uint64_t chance;
-	bool paused;      /* the broker has no room at present */
+	bool paused;        /* the broker has no room at present */
+	int64_t pause_over; /* of the monotonic clock, microseconds */
+	bool hurried;       /* a receipt has come in this pause */
+	bool probing;   /* since the pause the broker has acknowledged nothing: one message finds out whether it does */
+	int64_t stored; /* of the monotonic clock, microseconds: the last receipt that covered something */
 	int32_t unqueued; /* number of the first sample that is in no job yet */
 	struct jobs jobs;
 	struct flight *flights;

@@ -92,9 +92,9 @@ static void progress(void *arg)
 
 	fprintf(stderr,
 		"run: %.0f s, %zu of %zu trackers connected, samples %zu, stored %zu, in flash %zu, packs %zu, resent "
-		"%zu, receipts %zu, commands %zu\n",
+		"%zu, refused %zu, receipts %zu, commands %zu\n",
 		loop_seconds() - r->began, c.up, c.trackers, c.measured, c.devices.stored, c.waiting, c.devices.packs,
-		c.devices.resent, c.devices.receipts, c.commands.received);
+		c.devices.resent, c.devices.refused, c.devices.receipts, c.commands.received);
 }
 
 static void report(const struct run *r)

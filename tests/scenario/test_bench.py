@@ -113,9 +113,12 @@ def test_bench_away_prints_a_line_of_json_and_leaves_nothing(tmp_path):
                          capture_output=True, text=True, env=environment(folder), timeout=300)
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
-    assert list(result) == ["bench", "source", "trackers", "messages_per_s", "away_s", "normal_per_s", "drain_per_s", "ratio",
-                            "drain_readings_per_s", "fresh_s", "whole_s", "rss_mib"]
-    assert result["normal_per_s"] > 0 and 0 < result["fresh_s"]["half"] <= result["fresh_s"]["p99"] <= result["whole_s"]
+    assert list(result) == ["bench", "source", "trackers", "messages_per_s", "away_s", "calm", "drain", "ratio", "fresh_s", "newcomers_s",
+                            "whole_s", "rss_mib"]
+    assert set(result["calm"]) == {"messages_per_s", "readings_per_s"} and all(rate > 0 for rate in result["calm"].values())
+    drain = result["drain"]
+    assert drain["seconds"] > 0 and drain["messages"] > 0 and drain["readings"] > 0 and result["ratio"] >= 0 and result["newcomers_s"] >= 0
+    assert 0 < result["fresh_s"]["half"] <= result["fresh_s"]["p99"] <= result["whole_s"]
     assert list(folder.iterdir()) == []
     assert processes_that_name(folder) == []
 

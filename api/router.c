@@ -49,7 +49,11 @@ static bool check_word(const struct param *p, const char *v, char *expected, siz
 
 static bool check_text(const struct param *p, const char *v, char *expected, size_t size)
 {
-	snprintf(expected, size, "%lld to %lld characters, not only blanks", (long long)p->min, (long long)p->max);
+	if (p->min == p->max)
+		snprintf(expected, size, "%lld characters", (long long)p->max);
+	else
+		snprintf(expected, size, "%lld to %lld characters, not only blanks", (long long)p->min,
+			 (long long)p->max);
 	return url_is_text(v, p->min, p->max);
 }
 

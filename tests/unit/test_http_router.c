@@ -104,6 +104,22 @@ static void test_literal_end_of_a_segment_is_not_part_of_its_value(void **state)
 	assert_int_equal(e.code, ERR_METHOD);
 }
 
+static void test_what_was_expected_is_said_of_a_text(void **state)
+{
+	(void)state;
+	static const struct param params[] = {
+		{.name = "id", .in = PARAM_QUERY, .type = PARAM_TEXT, .min = 36, .max = 36},
+		{.name = "why", .in = PARAM_QUERY, .type = PARAM_TEXT, .min = 1, .max = 3},
+	};
+	static const struct route one[] = {{.method = "GET", .path = "/a", .params = params, .param_count = 2}};
+	struct err e = {0};
+	assert_false(route_find(one, 1, "GET", "/a?id=5", &match, &e));
+	assert_string_equal(e.detail, "id: expected 36 characters, got '5'");
+	e = (struct err){0};
+	assert_false(route_find(one, 1, "GET", "/a?why=12345", &match, &e));
+	assert_string_equal(e.detail, "why: expected 1 to 3 characters, not only blanks, got '12345'");
+}
+
 static void test_words_and_texts_are_held_against_their_bounds(void **state)
 {
 	(void)state;
@@ -288,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_get_route_answers_head),
 		cmocka_unit_test(test_known_path_with_another_method_lists_what_it_allows),
 		cmocka_unit_test(test_literal_end_of_a_segment_is_not_part_of_its_value),
+		cmocka_unit_test(test_what_was_expected_is_said_of_a_text),
 		cmocka_unit_test(test_words_and_texts_are_held_against_their_bounds),
 		cmocka_unit_test(test_near_misses_of_a_path_are_not_found),
 		cmocka_unit_test(test_escaped_slash_stays_inside_its_segment),

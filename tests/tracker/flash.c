@@ -204,7 +204,8 @@ struct restoring {
 	int32_t next; /* of the header; a kill can leave one sample that it does not count yet */
 };
 
-/* Numbers missing between the samples read back were stored: damage is found at the end of what can be read. */
+/* A number between those read back was stored, or damaged before an earlier start: whoever misses it is told that it
+ * is lost. */
 static void restore(const struct sample *s, void *arg)
 {
 	const struct restoring *r = arg;
@@ -213,6 +214,7 @@ static void restore(const struct sample *s, void *arg)
 	if (s->seq < f->next || s->seq > r->next)
 		return;
 	while (f->next < s->seq) {
+		remember_lost(f, f->next);
 		make_room(f);
 		f->next++;
 	}

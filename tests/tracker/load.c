@@ -327,6 +327,9 @@ static void on_wire(const struct wire_event *event, void *arg)
 	case WIRE_UP:
 		came_up(c);
 		break;
+	case WIRE_WRITABLE: /* what is in flight may be less than acknowledgements are read at */
+		send_more(c);
+		break;
 	case WIRE_ACKED:
 		acknowledged(c, event->id, event->reason);
 		break;

@@ -25,6 +25,7 @@ void wire_hub_free(struct wire_hub **hub);
 
 enum wire_event_type {
 	WIRE_UP,       /* accepted by the broker: subscribe, publish */
+	WIRE_WRITABLE, /* again, after it was not */
 	WIRE_ACKED,    /* `id` with `reason`, 0x80 and more is a refusal */
 	WIRE_RECEIVED, /* a message */
 	WIRE_LOST      /* was up and is not, or could not come up: `why`; tries again by itself */
@@ -52,7 +53,7 @@ uint16_t wire_receive_maximum(const struct wire *w);
 /* What is published between the two leaves in one write. In clear text it leaves at once. */
 void wire_hold(struct wire *w);
 void wire_release(struct wire *w);
-/* Over TLS, and until the connection ends: acknowledgements are read when so many wait, 1: each. */
+/* Over TLS, and until the connection ends: acknowledgements are read when so many wait, or a second later; 1: each. */
 void wire_read_at(struct wire *w, int acknowledgements);
 /* False when it is not up; WIRE_LOST follows then, but never within these. */
 bool wire_subscribe(struct wire *w, uint16_t id, const char *filter);

@@ -28,7 +28,7 @@ struct peer {
 	struct link link;
 	struct wire_hub *hub;
 	struct wire *wire;
-	int ups, losses, acked, received, expected;
+	int ups, losses, writables, acked, received, expected;
 	uint16_t last;
 	bool in_order;
 	char why[256];
@@ -39,6 +39,7 @@ static void on_wire(const struct wire_event *event, void *arg)
 	struct peer *p = arg;
 
 	p->ups += event->type == WIRE_UP;
+	p->writables += event->type == WIRE_WRITABLE;
 	p->received += event->type == WIRE_RECEIVED;
 	if (event->type == WIRE_ACKED) {
 		p->in_order = p->in_order && event->id == p->last + 1;
@@ -179,10 +180,25 @@ static void test_what_is_held_and_not_taken_by_a_hanging_broker_goes_later_and_w
 		publish(p, (uint16_t)(p->expected + 1), p->expected % 2 == 0 ? 60000 : 60);
 	wire_release(p->wire);
 	assert_true(is_blocked(p));
+	assert_int_equal(p->writables, 0);
 	broker_pause(false);
 	p->received = p->expected;
 	assert_true(loop_until(base, has_all, p, PATIENCE));
 	assert_true(is_up(p) && p->in_order);
+	assert_int_equal(p->writables, 1);
+	peer_end(p);
+}
+
+static void test_fewer_acknowledgements_than_are_read_at_a_time_are_read_all_the_same(void **state)
+{
+	struct peer *p = peer_start(broker_tls_port(), NULL, false);
+
+	(void)state;
+	assert_true(loop_until(base, is_up, p, PATIENCE));
+	wire_read_at(p->wire, 4);
+	publish(p, 1, 10);
+	p->received = p->expected = 1;
+	assert_true(loop_until(base, has_all, p, PATIENCE));
 	peer_end(p);
 }
 
@@ -300,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_what_a_hanging_broker_does_not_take_goes_later_and_whole),
 		cmocka_unit_test(test_what_is_held_leaves_when_it_is_released),
 		cmocka_unit_test(test_what_is_held_and_not_taken_by_a_hanging_broker_goes_later_and_whole),
+		cmocka_unit_test(test_fewer_acknowledgements_than_are_read_at_a_time_are_read_all_the_same),
 		cmocka_unit_test(test_broker_that_goes_away_is_told_and_found_again),
 		cmocka_unit_test(test_broker_of_another_ca_is_not_trusted),
 		cmocka_unit_test(test_nobody_who_listens_is_told),

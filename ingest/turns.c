@@ -210,6 +210,7 @@ static void on_stored(bool ok, const struct receipt *receipts, size_t count, voi
 	struct turn *turn = part->turn;
 	struct turns *t = turn->turns;
 	turn->failed |= !ok;
+	t->failed |= !ok; /* nothing more is sent, though other shards still store */
 	t->worked += clock_seconds() - turn->sent_at;
 	if (ok) {
 		metric_add(t->options.metrics, M_BATCHES, 1);

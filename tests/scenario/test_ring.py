@@ -5,6 +5,7 @@ stands still or is full; and a ring that is not right is refused in words before
 import json
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 
 from ingest_helpers import STREAM, TEST_PASSWORD, TEST_USER, Frozen, Ingest, Line, Stream, UnixClient, senml
 from stack import BIN, PATIENCE, Stack, wait_for
-from test_faults import shut_down_at_once
+from test_faults import sessions_that_store, shut_down_at_once, state_locked, waiting_for_a_lock
 
 NOW = round(time.time())
 HEAD = 64  # where a ring's file has it
@@ -141,6 +142,47 @@ def test_postgresql_shut_down_in_the_middle_of_a_stream_loses_and_doubles_nothin
     shut_down_at_once(line)
     line.stack.start("postgres")
     stream.assert_complete()
+
+
+def device_of(line, connection):
+    """A new device that falls to this one of two connections, with one reading."""
+    while True:
+        device, fnv = line.device(), 2166136261
+        for byte in device.topic.encode():
+            fnv = (fnv ^ byte) * 16777619 % 2**32
+        if fnv % 2 + 1 == connection:
+            device.ask(senml([0], seq=0, start=NOW))
+            return device
+
+
+def test_nothing_is_stored_before_what_was_lost_with_the_connection_while_another_connection_still_stores(line):
+    slow, lost, many = device_of(line, 1), device_of(line, 2), [line.device() for _ in range(20)]
+    line.stack.stop("ingest")
+    for i in range(10):
+        for device in many:
+            sent = device.send(senml([i], seq=i, start=NOW + i))
+    sent.wait_for_publish(20)
+    since = line.stack.value("SELECT clock_timestamp()")
+    with Ingest(line.stack, "ingest.batch_messages=5", "ingest.connections=2").wait_ready() as ingest:
+        wait_for(lambda: all(device.count() == 10 for device in many), 20, "all that came at once")
+        assert sessions_that_store(line, since) >= 2, "it was behind, so each connection has devices of its own"
+        with state_locked(line, slow):
+            with state_locked(line, lost):
+                ingest.process.send_signal(signal.SIGSTOP)
+                for device in (slow, lost):
+                    device.publish(senml([1], seq=1, start=NOW + 1))
+                ingest.process.send_signal(signal.SIGCONT)
+                wait_for(lambda: waiting_for_a_lock(line) == 2, 20, "both connections to wait for their commit")
+                line.stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'drain-db-2'")
+            wait_for(lambda: ingest.log_file.read_text().count("drain-db-2: up") == 2, 20, "the lost connection to be back")
+            for i in range(2, 7):
+                lost.publish(senml([i], seq=i, start=NOW + i))
+            wait_for(lambda: ingest.metric("ring_used_bytes") == shown(line.stack)["used"], 20, "a look at the ring")
+            assert [lost.count() for _ in range(20)] == [1] * 20, "what comes waits until it is read again from where it was lost"
+        wait_for(lambda: slow.count() == 2 and lost.count() == 7, 20, "all of it")
+        assert line.stack.value("SELECT count(*) FROM telemetry.gap WHERE device_id = %s", [lost.id]) == 0
+        assert ingest.terminate() == 0
+    line.stack.start("ingest")
 
 
 def test_broker_goes_on_while_ingest_stands_still_and_ingest_catches_up(line):

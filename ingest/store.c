@@ -34,6 +34,7 @@ struct job {
 	struct store *store;
 	struct job *next; /* of those in work, in the order of store_batch(); or of the spare ones */
 	bool started;
+	bool preparing; /* makes partitions first; those behind it are not started */
 	struct batch *batch;
 	store_done_cb *done;
 	void *arg;
@@ -144,6 +145,8 @@ static void partitions_made(struct db *db, bool ok, const char *sqlstate, const 
 {
 	struct job *j = arg;
 	(void)db, (void)sqlstate;
+	j->preparing = false;
+	event_active(j->store->kick, EV_TIMEOUT, 0);
 	if (ok)
 		send_range(j);
 	else
@@ -169,8 +172,9 @@ static bool make_partitions(struct job *j)
 	struct pg_params p = {0};
 	pg_params_array(&p, &times);
 	struct db_params params = pg_params_borrow(&p);
-	if (!db_query(j->store->db, &stmt_ingest_ensure_partitions, &params, NULL, NULL) ||
-	    !query_partitions(j->store, partitions_made, j))
+	j->preparing = db_query(j->store->db, &stmt_ingest_ensure_partitions, &params, NULL, NULL) &&
+		       query_partitions(j->store, partitions_made, j);
+	if (!j->preparing)
 		fail(j, "connection lost");
 	return true;
 }
@@ -456,7 +460,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	struct store *s = arg;
 	struct job *j = s->jobs;
 	(void)fd, (void)what;
-	while (j != NULL) {
+	while (j != NULL && !j->preparing) {
 		if (j->started) {
 			j = j->next;
 		} else {

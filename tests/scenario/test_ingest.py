@@ -392,6 +392,17 @@ def test_connections_that_need_the_same_new_partition_at_once_both_get_it(line, 
     assert [device.quarantine() for device in devices] == [[]] * 40
 
 
+def test_what_is_sent_behind_a_reading_that_needs_a_new_partition_is_stored_behind_it(line, wide):
+    device, old = line.device(), NOW - 270 * DAY
+    assert partitions_at(line, old) == 0
+    with together(wide):
+        for i in range(10):
+            sent = device.send(senml([i], seq=i, start=(old if i < 5 else NOW) + i))
+        sent.wait_for_publish(20)
+    wait_for(lambda: device.count() == 10, 20, "all readings")
+    assert line.stack.value("SELECT count(*) FROM telemetry.gap WHERE device_id = %s", [device.id]) == 0
+
+
 def test_samples_401_days_old_and_11_minutes_ahead_go_to_quarantine_and_the_good_ones_of_their_pack_are_stored(line):
     device, now = line.device(), round(time.time())
     samples = {now - 401 * DAY: 66, now - 399 * DAY: 1, now: 2, now + 9 * 60: 3, now + 11 * 60: 77}

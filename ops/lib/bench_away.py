@@ -15,7 +15,7 @@ from bench_trackers import Trackers, ingested, memory, missing, rank, trackers_a
 LIMIT = 2400     # seconds for all of it, but for removing it
 PREFIX = "away-"
 NEWCOMERS = 10   # trackers that have no backlog, and come when storing begins again
-SENDERS = 100    # connections that find out what is stored at most
+SENDERS = 1000   # trackers at most that find out what is stored at most
 FRESH = 5        # seconds: a tracker whose newest reading is younger is seen as it is now
 BACKLOG = 60     # samples a message of what has piled up, as coldfleet-tracker sends them
 CALM = {1: 300_000, BACKLOG: 20_000}  # messages that are sent to find out, by their samples; all of them fit into the ring
@@ -36,10 +36,11 @@ class Peak:
         return {part: {"before": self.before[part], "peak": self.most[part]} for part in self.pid}
 
 
-def at_most(stack, samples):
-    """Messages with so many samples that are stored a second when trackers send as fast as they are acknowledged."""
+def at_most(stack, senders, samples):
+    """Messages with so many samples that are stored a second when trackers send as fast as they are acknowledged, and ask for a receipt
+    with each, as those of the backlog do."""
     count, before = CALM[samples], ingested(stack)
-    load = stack.spawn("load", "--serials", f"load-:{SENDERS}", "--messages", count, "--samples-per-pack", samples, "--receipts-every", 10)
+    load = stack.spawn("load", "--serials", f"load-:{senders}", "--messages", count, "--samples-per-pack", samples, "--receipts")
     began, until, now = None, time.monotonic() + 120, before
     while now - before < count and time.monotonic() < until:
         time.sleep(0.05)
@@ -68,8 +69,9 @@ def ages(stack, prefix=PREFIX):
 
 
 def away(stack, given):
-    stack.enrol("load-", SENDERS)
-    calm = {samples: at_most(stack, samples) for samples in CALM}
+    senders = min(given.trackers, SENDERS)
+    stack.enrol("load-", senders)
+    calm = {samples: at_most(stack, senders, samples) for samples in CALM}
     stack.enrol(PREFIX, given.trackers)
     stack.enrol("new-", NEWCOMERS)
     stack.connect(PREFIX, given.trackers, given.trackers / given.rate)
@@ -93,7 +95,7 @@ def away(stack, given):
         peak.look()
         stack.check_alive()
         if again is None and ingested(stack) > before:
-            again = time.monotonic()
+            again, spent = time.monotonic(), stack.cpu()
             stack.spawn("run", "--serials", f"new-:{NEWCOMERS}", "--interval", 1, "--start-over", 0.1)
         elif again is not None:
             new = ages(stack, "new-")
@@ -104,6 +106,7 @@ def away(stack, given):
         if rank(seen, 0.99) < FRESH:
             all_of_them = since
     took = time.monotonic() - again
+    tell("processor time meanwhile: " + ", ".join(f"{part} {seconds - spent[part]:.1f} s" for part, seconds in sorted(stack.cpu().items())))
     messages, readings = ingested(stack) - before, ingested(stack, "readings") - readings
     calm_s = calm_seconds(calm, messages, readings)
     tell(f"stores again after {again - back:.1f} s, and all are seen as they are now {took:.1f} s later; waiting until nothing is missing")
@@ -131,7 +134,7 @@ def main():
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     end_in_time(LIMIT, "fewer --seconds take less")
-    given.trackers = trackers_at_most(given.trackers, SENDERS)
+    given.trackers = trackers_at_most(given.trackers, NEWCOMERS)
     result = None
     try:
         with Trackers() as stack:

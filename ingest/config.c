@@ -28,7 +28,7 @@ const struct config_item ingest_config_items[] = {
 	{"ingest.leave", CONFIG_BOOL, offsetof(struct ingest_config, leave), "no", 0, 0, false, false,
 	 "yes: take the lanes out of service for good. Leave the shared subscription, store what still waits in their "
 	 "sessions, end the sessions, exit"},
-	NUMBER(batch_messages, CONFIG_INT, "2000", 1, 65535, false,
+	NUMBER(batch_messages, CONFIG_INT, "4000", 1, 65535, false,
 	       "messages after which a connection stores its batch; MQTT Receive Maximum of a lane is eight times as "
 	       "much"),
 	NUMBER(batch_readings, CONFIG_INT, "20000", 1, 1000000, true,

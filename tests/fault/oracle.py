@@ -10,6 +10,8 @@ import subprocess
 from collections import Counter
 from datetime import timezone
 
+import cbor2
+
 from commands import broken_histories
 from stack import BIN
 
@@ -17,6 +19,7 @@ COLUMNS = {"temp": "temperature_c", "hum": "humidity_pct", "lux": "light_lux", "
            "rsrp": "rsrp_dbm", "lat": "latitude", "lon": "longitude", "alt": "altitude_m", "acc": "accuracy_m",
            "door": "door_open", "tamper": "tampered", "power": "mains_power"}
 DOUBLES = ("lat", "lon")
+FACTS = ("seq", "epoch", "clock", "rr", "lost")
 SHOWN = 10
 
 
@@ -55,22 +58,43 @@ def stored(stack):
     return found, len(rows)
 
 
+def numbers_in(payload):
+    """(epoch, number) of each sample of a pack, as docs/protocol.md counts them."""
+    names = {0: "n", 2: "v", 6: "t", -3: "bt"}
+    records = json.loads(payload) if payload[:1] == b"[" else [{names.get(k, k): v for k, v in r.items()} for r in cbor2.loads(payload)]
+    facts, times, base = {}, set(), 0
+    for record in records:
+        base = record.get("bt", base)
+        if record.get("n") in FACTS:
+            facts[record["n"]] = record.get("v")
+        else:
+            times.add(base + record.get("t", 0))
+    return {(int(facts.get("epoch", 0)), int(facts["seq"]) + i) for i in range(len(times))} if "seq" in facts else set()
+
+
+def kept_apart(stack):
+    """Samples of messages that stand in quarantine with their bytes, because a clock jumped."""
+    rows = stack.sql("SELECT topic, payload FROM telemetry.quarantine WHERE reason = 'clock'")
+    return {(topic.split("/")[2], *number) for topic, payload in rows for number in numbers_in(bytes(payload))}
+
+
 def telemetry(stack, folder, gone):
     """`gone`: what was in a flash, and not stored, when that was lost."""
     said = diaries(folder)
     have, rows = stored(stack)
     absent = set(said) - set(have)
-    lost = sorted(absent - gone)
+    apart = absent & kept_apart(stack)
+    lost = sorted(absent - gone - apart)
     strange = sorted(set(have) - set(said))
     other = sorted(key for key in said if key in have and said[key] != have[key])
     called = called_lost(stack)
     figures = {"samples": len(said), "rows": rows, "lost": len(lost), "twice": rows - len(have), "never measured": len(strange), "altered": len(other),
-               "gone with a flash": len(absent & gone), "of these called lost": len(absent & called), "called lost and there": len(called - absent)}
+               "kept in quarantine": len(apart), "gone with a flash": len(absent & gone), "of these called lost": len(absent & called), "called lost and there": len(called - absent)}
     wrong = [f"{name}: {[(key, said.get(key), have.get(key)) for key in keys[:SHOWN]]}"
              for name, keys in (("lost", lost), ("never measured", strange), ("altered", other)) if keys]
     if rows != len(have):
         wrong.append(f"{rows - len(have)} rows more than samples")
-    return figures, wrong + numbers(stack, set(said), set(have), gone, called)
+    return figures, wrong + numbers(stack, set(said), set(have) | apart, gone, called)
 
 
 def called_lost(stack):

@@ -34,11 +34,13 @@ AS $$
 			ORDER BY w.asked_at LIMIT max_rows FOR UPDATE SKIP LOCKED)
 		RETURNING r.quarantine_id
 	)
-	SELECT q.id, q.topic, q.payload, q.content_type, (extract(epoch FROM q.first_received_at) * 1000000)::bigint
+	SELECT q.id, q.topic, q.payload, q.content_type,
+	       (extract(epoch FROM greatest(q.first_received_at, CASE q.reason WHEN 'clock' THEN q.kept_at END)) * 1000000)::bigint
 	FROM taken JOIN telemetry.quarantine AS q ON q.id = taken.quarantine_id
 $$;
 COMMENT ON FUNCTION telemetry.replay_take(int) IS
-	'Messages to be decoded anew, as they came, and when they first came in microseconds since 1970; no other process gets them for a minute.';
+	'Messages to be decoded anew, as they came, and when they first came in microseconds since 1970: of those with a wrong time not before '
+	'they were kept by the clock of the database, since that of ingest may have been behind; no other process gets them for a minute.';
 
 CREATE FUNCTION telemetry.replay_done(ids bigint[], outcomes text[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER

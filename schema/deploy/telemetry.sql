@@ -486,6 +486,7 @@ CREATE TABLE telemetry.quarantine (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	first_received_at timestamptz NOT NULL,
 	last_received_at timestamptz NOT NULL,
+	kept_at timestamptz NOT NULL DEFAULT now(),
 	device_id int,
 	seen int NOT NULL,
 	digest bytea NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
@@ -503,6 +504,7 @@ COMMENT ON TABLE telemetry.quarantine IS 'Messages that could not be stored as r
 COMMENT ON COLUMN telemetry.quarantine.id IS 'Number of the row.';
 COMMENT ON COLUMN telemetry.quarantine.first_received_at IS 'When the message first arrived.';
 COMMENT ON COLUMN telemetry.quarantine.last_received_at IS 'When the same message last arrived.';
+COMMENT ON COLUMN telemetry.quarantine.kept_at IS 'When it was first kept, by the clock of the database.';
 COMMENT ON COLUMN telemetry.quarantine.device_id IS 'The device of its topic, fleet.device; NULL: none is known.';
 COMMENT ON COLUMN telemetry.quarantine.seen IS 'How often it arrived.';
 COMMENT ON COLUMN telemetry.quarantine.digest IS 'SHA-256 of topic, a zero byte, payload: what makes two messages the same.';

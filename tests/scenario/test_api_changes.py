@@ -144,9 +144,9 @@ def test_a_token_is_shown_once_and_ends_when_revoked(stack):
 # Quarantine
 
 
-def quarantined(stack, serial, payload):
-    stack.sql("SELECT telemetry.quarantine_store(ARRAY[NULL::int], ARRAY[%s], ARRAY[%s::bytea], NULL, ARRAY[now()], "
-              "ARRAY['unknown-device'], ARRAY['no such device'])", [f"cf/v1/{serial}/telemetry", payload])
+def quarantined(stack, serial, payload, reason="unknown-device", behind="0"):
+    stack.sql("SELECT telemetry.quarantine_store(ARRAY[NULL::int], ARRAY[%s], ARRAY[%s::bytea], NULL, ARRAY[now() - %s::interval], "
+              "ARRAY[%s], ARRAY['by a test'])", [f"cf/v1/{serial}/telemetry", payload, behind, reason])
     return stack.value("SELECT id FROM telemetry.quarantine WHERE topic = %s", [f"cf/v1/{serial}/telemetry"])
 
 
@@ -171,6 +171,20 @@ def test_a_quarantined_message_is_stored_by_a_replay_once_its_cause_is_gone(stac
     assert len(stack.rest("/v1/devices/replay-1/readings").json["items"]) == 1, "twice is once"
     assert stack.rest("/v1/quarantine/999999:replay", "OPERATOR", "POST").status == 404
     assert stack.rest(f"/v1/quarantine/{message}:replay", "VIEWER", "POST").status == 403
+
+
+def test_what_came_while_the_clock_of_ingest_was_behind_is_stored_by_a_replay_and_what_is_of_the_future_is_not(stack):
+    numbers = {}
+    for serial, ahead in (("replay-3", -60), ("replay-4", 3600)):
+        device(stack, serial)
+        payload = json.dumps([{"bt": int(time.time()) + ahead, "n": "seq", "v": 0}, {"n": "temp", "v": 4.5}]).encode()
+        numbers[serial] = quarantined(stack, serial, payload, "clock", "2 hours")
+        assert stack.rest(f"/v1/quarantine/{numbers[serial]}:replay", "OPERATOR", "POST").status == 202
+    outcomes = {"replay-3": "stored", "replay-4": "clock"}
+    for serial, number in numbers.items():
+        wait_for(lambda n=number: stack.rest(f"/v1/quarantine/{n}").json["replayed_at"], 20, "the message to be decoded anew")
+        assert stack.value("SELECT outcome FROM telemetry.replay WHERE quarantine_id = %s", [number]) == outcomes[serial]
+    assert [len(stack.rest(f"/v1/devices/{serial}/readings").json["items"]) for serial in numbers] == [1, 0]
 
 
 # Long answers

@@ -55,12 +55,13 @@ struct turns {
 	struct shard shards[SHARDS_MAX];
 	size_t shard_count;
 	struct turn circle[TURNS];
-	size_t oldest, busy;  /* those from `oldest` on, `busy` of them, are not free; the next one is being filled */
-	double closed_at;     /* the last one */
-	size_t width;         /* of the next one */
-	size_t late;          /* turns in a row so far */
-	size_t seen;          /* turns since the width was last thought over */
-	double worked, since; /* seconds that shards have stored since then; then */
+	size_t oldest, busy; /* those from `oldest` on, `busy` of them, are not free; the next one is being filled */
+	double closed_at;    /* the last one */
+	size_t width;        /* of the next one */
+	size_t late;         /* turns in a row that were full too early */
+	size_t seen;         /* turns since the width was last thought over */
+	double since;        /* when that was, clock_seconds() */
+	double worked;       /* seconds of storing since then, of all shards together */
 	bool failed;
 };
 

@@ -34,3 +34,11 @@ def stack(tmp_path_factory):
 def own_stack(tmp_path):
     """A stack for one test that leaves it in a state that others should not meet."""
     yield from running(tmp_path)
+
+
+@pytest.fixture
+def without_ingest(line):
+    """The stack's own ingest is down, for a test that starts its own; it is back afterwards."""
+    line.stack.stop("ingest")
+    yield
+    line.stack.start("ingest")

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -269,6 +269,15 @@ class Ingest:
     def wait_ready(self):
         wait_for(lambda: self.ready()[0] == 200, 20, "coldfleet-ingest to be ready")
         return self
+
+    @contextmanager
+    def together(self):
+        """with ingest.together(): what is published meanwhile comes to it at once."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self):
         self.process.kill()

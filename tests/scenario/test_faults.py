@@ -30,14 +30,6 @@ def line(stack):
         yield line
 
 
-@pytest.fixture
-def without_ingest(line):
-    """The stack's own ingest is down, for a test that starts its own; it is back afterwards."""
-    line.stack.stop("ingest")
-    yield
-    line.stack.start("ingest")
-
-
 def shut_down_at_once(line):
     """What pg_ctl stop -m immediate does: no checkpoint, so the next start is a recovery."""
     os.kill(line.stack.pid("postgres"), signal.SIGQUIT)
@@ -55,10 +47,9 @@ def committing(ingest):
 
 def publish_together(ingest, device, numbers):
     """They come to ingest at once."""
-    ingest.process.send_signal(signal.SIGSTOP)
-    for i in numbers:
-        device.publish(senml([i], seq=i, start=NOW + i), ask=True)
-    ingest.process.send_signal(signal.SIGCONT)
+    with ingest.together():
+        for i in numbers:
+            device.publish(senml([i], seq=i, start=NOW + i), ask=True)
 
 
 def send_into_commit(line, ingest, device):
@@ -258,15 +249,14 @@ def test_one_connection_does_all_while_it_keeps_up_and_more_do_what_is_behind_in
             assert [sessions_of_a_calm_moment() for _ in range(5)] == [1] * 5
             since = line.stack.value("SELECT clock_timestamp()")
             with state_locked(line, devices[0]):
-                ingest.process.send_signal(signal.SIGSTOP)
-                for i in range(others, others + 100):  # two turns that are stored, before one that waits
-                    other.send(senml([i], seq=i, start=NOW + i))
-                others += 100
-                for i in range(told, told + 30):
-                    for device in devices:
-                        sent = device.send(senml([i], seq=i, start=NOW + i))
-                sent.wait_for_publish(20)
-                ingest.process.send_signal(signal.SIGCONT)
+                with ingest.together():
+                    for i in range(others, others + 100):  # two turns that are stored, before one that waits
+                        other.send(senml([i], seq=i, start=NOW + i))
+                    others += 100
+                    for i in range(told, told + 30):
+                        for device in devices:
+                            sent = device.send(senml([i], seq=i, start=NOW + i))
+                    sent.wait_for_publish(20)
                 wait_for(lambda: waiting_for_a_lock(line) and other.count() == others, 20, "a batch to wait for its commit")
                 assert [sessions_that_store(line, since) for _ in range(20)] == [1] * 20, "the next one, which is for both, waits"
             told += 30

@@ -3,9 +3,7 @@
 data. Receipts are checked against a model of a few lines."""
 
 import random
-import signal
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -75,22 +73,10 @@ def test_batch_with_every_kind_of_trouble_at_once_loses_nothing_of_the_rest(line
 
 
 @pytest.fixture
-def wide(line):
+def wide(line, without_ingest):
     """An ingest that is soon behind, so that both of its connections store at once."""
-    line.stack.stop("ingest")
     with Ingest(line.stack, "ingest.batch_messages=5", "ingest.connections=2").wait_ready() as ingest:
         yield ingest
-    line.stack.start("ingest")
-
-
-@contextmanager
-def together(ingest):
-    """What is published meanwhile comes to this one at once."""
-    ingest.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        ingest.process.send_signal(signal.SIGCONT)
 
 
 def test_connections_that_store_at_once_do_not_collide(line, wide):
@@ -99,7 +85,7 @@ def test_connections_that_store_at_once_do_not_collide(line, wide):
              for device in devices for i in range(50)]
     many = packs * 4
     rng.shuffle(many)
-    with together(wide):
+    with wide.together():
         for device, payload in many:
             sent = line.publisher.send(device.topic, payload)
         sent.wait_for_publish(20)
@@ -383,7 +369,7 @@ def test_connections_that_need_the_same_new_partition_at_once_both_get_it(line, 
     for round_ in range(4):
         old = NOW - (330 - 14 * round_) * DAY
         assert partitions_at(line, old) == 0
-        with together(wide):
+        with wide.together():
             for device in devices:
                 sent = device.send(senml([round_], seq=round_, start=old))
             sent.wait_for_publish(20)
@@ -395,7 +381,7 @@ def test_connections_that_need_the_same_new_partition_at_once_both_get_it(line, 
 def test_what_is_sent_behind_a_reading_that_needs_a_new_partition_is_stored_behind_it(line, wide):
     device, old = line.device(), NOW - 270 * DAY
     assert partitions_at(line, old) == 0
-    with together(wide):
+    with wide.together():
         for i in range(10):
             sent = device.send(senml([i], seq=i, start=(old if i < 5 else NOW) + i))
         sent.wait_for_publish(20)

@@ -20,14 +20,6 @@ def line(stack):
         yield line
 
 
-@pytest.fixture
-def without_ingest(line):
-    """The stack's own ingest is down, for a test that starts its own; it is back afterwards."""
-    line.stack.stop("ingest")
-    yield
-    line.stack.start("ingest")
-
-
 # Stopping
 
 

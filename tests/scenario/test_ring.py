@@ -168,10 +168,9 @@ def test_nothing_is_stored_before_what_was_lost_with_the_connection_while_anothe
         assert sessions_that_store(line, since) >= 2, "it was behind, so each connection has devices of its own"
         with state_locked(line, slow):
             with state_locked(line, lost):
-                ingest.process.send_signal(signal.SIGSTOP)
-                for device in (slow, lost):
-                    device.publish(senml([1], seq=1, start=NOW + 1))
-                ingest.process.send_signal(signal.SIGCONT)
+                with ingest.together():
+                    for device in (slow, lost):
+                        device.publish(senml([1], seq=1, start=NOW + 1))
                 wait_for(lambda: waiting_for_a_lock(line) == 2, 20, "both connections to wait for their commit")
                 line.stack.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'drain-db-2'")
             wait_for(lambda: ingest.log_file.read_text().count("drain-db-2: up") == 2, 20, "the lost connection to be back")

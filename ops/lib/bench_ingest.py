@@ -29,9 +29,11 @@ LIMIT = 3600  # seconds for all of it, but for removing it
 VARIANTS = [(encoding, samples) for samples in (1, 12, 144) for encoding in ("json", "cbor")]
 SHARE = {1: 1, 12: 3, 144: 20}  # messages of a run with one sample, by this
 TICK = os.sysconf("SC_CLK_TCK")
+# Each look is a transaction of its own: one that lasts would keep all versions of the latest states that are updated meanwhile.
 WATCH = """
-CREATE FUNCTION pg_temp.watch(devices int[], seconds float8) RETURNS SETOF float8 LANGUAGE plpgsql AS $$
+CREATE PROCEDURE pg_temp.watch(seconds float8, INOUT visible_ms float8[]) LANGUAGE plpgsql AS $$
 DECLARE
+	devices int[] := ARRAY(SELECT device_id FROM fleet.device WHERE serial LIKE 'load-%' ORDER BY random() LIMIT 5);
 	last timestamptz[] := array_fill(clock_timestamp(), ARRAY[cardinality(devices)]);
 	until timestamptz := clock_timestamp() + seconds * interval '1 s';
 	at timestamptz;
@@ -39,10 +41,11 @@ BEGIN
 	WHILE clock_timestamp() < until LOOP
 		FOR i IN 1..cardinality(devices) LOOP
 			FOR at IN SELECT ts FROM telemetry.reading WHERE device_id = devices[i] AND ts > last[i] ORDER BY ts LOOP
-				RETURN NEXT extract(epoch FROM clock_timestamp() - at) * 1000;
+				visible_ms := visible_ms || extract(epoch FROM clock_timestamp() - at)::float8 * 1000;
 				last[i] := at;
 			END LOOP;
 		END LOOP;
+		COMMIT;
 		PERFORM pg_sleep(0.003);
 	END LOOP;
 END $$;
@@ -255,10 +258,9 @@ def measure_visible(stack, source, count, encoding, samples, rate, seconds):
         with stack.generator(encoding, samples, "--rate", f"{rate:.1f}", "--duration", f"{seconds + 2}s") as generator:
             go(generator)
             time.sleep(1)
-            said = stack.psql("-c", WATCH, "-c", "SELECT pg_temp.watch(ARRAY(SELECT device_id FROM fleet.device WHERE serial LIKE 'load-%' "
-                              f"ORDER BY random() LIMIT 5), {seconds})")
+            said = stack.psql("-c", WATCH, "-c", f"CALL pg_temp.watch({seconds}, '{{}}')")
             summary(generator)
-    found = sorted(map(float, said.split()))
+    found = sorted(map(float, re.findall("[0-9.]+", said)))
     if not found:
         raise Failure("no reading became visible")
     return {"p50": found[len(found) // 2], "p99": found[min(len(found) - 1, int(len(found) * 0.99))]}

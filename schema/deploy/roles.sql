@@ -32,8 +32,10 @@ BEGIN
 END
 $$;
 
--- An analyst's query ends by itself, and a session that means to write has to say so and is then refused by privileges.
+-- An analyst's query ends by itself, and so does a transaction that is left open: while one sees the past, every version of the latest
+-- states is kept. A session that means to write has to say so and is then refused by privileges. Members have to be given these too.
 ALTER ROLE coldfleet_analyst SET statement_timeout = '5min';
+ALTER ROLE coldfleet_analyst SET idle_in_transaction_session_timeout = '10min';
 ALTER ROLE coldfleet_analyst SET default_transaction_read_only = on;
 -- Ingest runs a handful of short statements for ever: compiling them, or planning them anew for each small batch (0.4 ms),
 -- costs more than running them.

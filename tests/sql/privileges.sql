@@ -92,8 +92,8 @@ SELECT ok(NOT has_database_privilege('coldfleet_analyst', current_database(), 'T
 	'test_analyst_cannot_create_objects_in_the_database');
 SELECT results_eq($$
 	SELECT unnest(rolconfig) COLLATE "default" FROM pg_roles WHERE rolname = 'coldfleet_analyst' ORDER BY 1
-$$, ARRAY['default_transaction_read_only=on', 'statement_timeout=5min'],
-	'test_analyst_has_a_statement_timeout_and_is_read_only');
+$$, ARRAY['default_transaction_read_only=on', 'idle_in_transaction_session_timeout=10min', 'statement_timeout=5min'],
+	'test_analyst_has_timeouts_and_is_read_only');
 
 SELECT * FROM finish();
 ROLLBACK;

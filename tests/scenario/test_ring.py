@@ -216,6 +216,22 @@ def test_full_ring_refuses_before_it_acknowledges_and_the_tracker_brings_it_agai
     assert len(re.findall(r"New client connected .* as spare-01 ", log)) == 1, "a refusal ends no connection of MQTT 5"
 
 
+def test_full_ring_makes_the_generator_send_the_same_messages_again(small, tmp_path):
+    (tmp_path / "serials").write_text("spare-01\nspare-02\n")
+    with Frozen(small.stack, "postgres"):
+        load = small.stack.tracker_start("load", "--serials", tmp_path / "serials", "--messages", "3000", "--receipts-every", "10",
+                                         "--json", stdout=subprocess.PIPE)
+        wait_for(lambda: "the ring is full" in small.stack.log("mosquitto"), 40, "the ring to be full")
+    try:
+        said = json.loads(load.communicate(timeout=100 * PATIENCE)[0])
+    finally:
+        load.kill()
+    assert (load.returncode, said["messages"], said["acked"], said["dropped"]) == (0, 3000, 3000, 0) and said["refused"] > 0, said
+    wait_for(lambda: small.stack.value("select count(*) from telemetry.reading") == 3000, 40, "all of them to be stored")
+    assert small.stack.sql("SELECT sum(seq_high + 1)::int, sum(gaps)::int FROM telemetry.device_state") == [(3000, 0)], "each number once"
+    assert small.stack.value("select count(*) from telemetry.quarantine") == 0
+
+
 def test_what_was_read_before_the_ring_broke_is_stored(small):
     device = small.device()
     small.stack.stop("ingest")

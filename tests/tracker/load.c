@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The command `load`: as many telemetry messages as asked for, at a rate or as fast as the broker acknowledges. No
- * flash and no resending: what a lost connection had in flight is counted, not repeated. */
+ * The command `load`: as many telemetry messages as asked for, at a rate or as fast as the broker acknowledges. A
+ * message that is refused is sent again after a pause, as docs/protocol.md says. No flash: what a lost connection had
+ * in flight is counted, not repeated. */
 #include "tests/tracker/commands.h"
 
 #include <inttypes.h>
@@ -25,8 +26,10 @@
 #define FILES_EACH    3
 #define FILES_BASE    64
 #define STARTS_A_TICK 2
-#define TOGETHER_MAX  10 /* segments that TCP lets be unacknowledged at first (RFC 6928); more come 40 ms late */
-#define COLD          4  /* degrees */
+#define REFUSED_PAUSE 0.5  /* seconds, and by chance up to as much again */
+#define REFUSED_WAIT  60.0 /* without anything accepted, until that is an error */
+#define TOGETHER_MAX  10   /* segments that TCP lets be unacknowledged at first (RFC 6928); more come 40 ms late */
+#define COLD          4    /* degrees */
 #define WARM          12
 
 struct load {
@@ -45,15 +48,24 @@ struct load {
 	size_t count, started, up, next, in_flight, slots; /* a power of two */
 	bool sending;
 	double tokens, last_tick, began, ended, cpu_began;
+	double accepted;  /* when something was last */
 	int64_t began_at; /* microseconds since 1970 */
 	int64_t sent, acked, refused, dropped, got_receipts;
+	size_t again; /* messages that were refused and are to be sent again */
 	struct latency latency;
 	struct err lost; /* the last connection */
+};
+
+/* What makes a message: the same pack is the same bytes. */
+struct pack {
+	int64_t number; /* of the connection, from 0 on */
+	int64_t ts;     /* microseconds since 1970, of its first sample */
 };
 
 struct slot {
 	uint16_t id; /* 0: free */
 	int64_t sent;
+	struct pack pack;
 };
 
 struct client {
@@ -63,9 +75,12 @@ struct client {
 	char receipt[TOPIC_MAX];
 	struct packet_head plain, asking; /* without and with a receipt asked for */
 	struct slot *slots;               /* a packet's is its identifier modulo their number */
+	struct pack *again; /* refused, oldest first, sent before any new one; has room for all in flight */
+	size_t again_count;
+	double rests_until; /* loop_seconds() */
+	bool probing;       /* the last one was refused: one at a time, until one is not */
 	uint16_t last_id;
 	int64_t in_flight, sent;
-	int32_t seq;
 	int64_t last_ts;
 	bool counted; /* as up */
 };
@@ -146,6 +161,8 @@ static int64_t together(const struct client *c)
 	const struct load *l = c->load;
 	int64_t half = window_of(c) / 2, count = l->together < half ? l->together : half;
 
+	if (c->probing || c->again_count > 0)
+		return 1;
 	return l->sending && l->rate == 0 && (l->messages == 0 || l->sent < l->messages) && count > 1 ? count : 1;
 }
 
@@ -162,7 +179,10 @@ static void all_read_together(struct load *l)
 
 static bool client_may_send(const struct client *c)
 {
-	return wire_writable(c->wire) && c->in_flight < window_of(c) && slot_of(c, next_id(c))->id == 0;
+	if (c->probing && (c->in_flight > 0 || loop_seconds() < c->rests_until))
+		return false;
+	return wire_writable(c->wire) && c->in_flight < window_of(c) && slot_of(c, next_id(c))->id == 0 &&
+	       (c->again_count > 0 || may_send(c->load));
 }
 
 static void set_up_head(const struct client *c, struct packet_head *head, const char *serial, bool asks)
@@ -177,48 +197,65 @@ static void set_up_head(const struct client *c, struct packet_head *head, const 
 	packet_head(head, topic, type, asks ? receipt : NULL, len);
 }
 
-/* The next of the devices that this connection speaks for: those whose number, by the count of connections, leaves its
- * own as the remainder. A device's numbers have no gaps. */
-static void speak_for_next(struct client *c, struct packet_head *head)
+/* One of the devices that this connection speaks for, by turns: those whose number, by the count of connections, leaves
+ * its own as the remainder. A device's numbers have no gaps. Returns which of that device's messages it is. */
+static int64_t speak_for(const struct client *c, struct packet_head *head, int64_t number)
 {
 	const struct load *l = c->load;
 	int64_t own = c - l->clients, count = (int64_t)l->count, each = (l->as_count - own + count - 1) / count;
 	char serial[TOPIC_SERIAL_MAX + 24];
 
-	snprintf(serial, sizeof(serial), "%s%" PRId64, l->as_prefix, own + c->sent % each * count + 1);
+	snprintf(serial, sizeof(serial), "%s%" PRId64, l->as_prefix, own + number % each * count + 1);
 	set_up_head(c, head, serial, asks_receipt(l));
-	c->seq = (int32_t)(c->sent / each * l->samples);
+	return number / each;
+}
+
+static struct pack next_pack(const struct client *c)
+{
+	int64_t ts = clock_us(CLOCK_REALTIME);
+
+	if (c->again_count > 0)
+		return c->again[0];
+	return (struct pack){.number = c->sent, .ts = ts > c->last_ts ? ts : c->last_ts + TEMPLATE_STEP_US};
+}
+
+static void count_sent(struct client *c, const struct pack *pack)
+{
+	struct load *l = c->load;
+
+	if (c->again_count > 0) {
+		memmove(c->again, c->again + 1, --c->again_count * sizeof(*c->again));
+		l->again--;
+		return;
+	}
+	c->last_ts = pack->ts + (l->samples - 1) * TEMPLATE_STEP_US;
+	c->sent++;
+	l->tokens -= 1;
+	if (++l->sent == l->messages)
+		all_read_together(l);
 }
 
 static bool client_send(struct client *c)
 {
 	struct load *l = c->load;
 	struct packet_head *head = asks_receipt(l) ? &c->asking : &c->plain;
-	int64_t ts = clock_us(CLOCK_REALTIME);
 	size_t len;
 
 	if (!client_may_send(c))
 		return false;
-	if (ts <= c->last_ts)
-		ts = c->last_ts + TEMPLATE_STEP_US;
-	if (l->as_count > 0)
-		speak_for_next(c, head);
-	template_patch(c->template, c->seq, ts);
+	struct pack pack = next_pack(c);
+	int64_t place = l->as_count > 0 ? speak_for(c, head, pack.number) : pack.number;
+	template_patch(c->template, (int32_t)(place * l->samples), pack.ts);
 	const uint8_t *payload = template_bytes(c->template, &len);
 	uint16_t id = next_id(c);
 	packet_head_number(head, id);
 	if (!wire_publish(c->wire, head, payload, len))
 		return false;
-	*slot_of(c, id) = (struct slot){.id = id, .sent = clock_us(CLOCK_MONOTONIC)};
+	*slot_of(c, id) = (struct slot){.id = id, .sent = clock_us(CLOCK_MONOTONIC), .pack = pack};
 	c->last_id = id;
-	c->last_ts = ts + (l->samples - 1) * TEMPLATE_STEP_US;
-	c->seq += (int32_t)l->samples;
-	c->sent++;
 	c->in_flight++;
 	l->in_flight++;
-	l->tokens -= 1;
-	if (++l->sent == l->messages)
-		all_read_together(l);
+	count_sent(c, &pack);
 	return true;
 }
 
@@ -235,7 +272,27 @@ static void send_all(struct load *l)
 
 static bool over(const struct load *l)
 {
-	return l->sending && l->messages > 0 && l->sent >= l->messages && l->in_flight == 0;
+	return l->sending && l->messages > 0 && l->sent >= l->messages && l->in_flight == 0 && l->again == 0;
+}
+
+static void send_more(struct client *c)
+{
+	if (c->in_flight > window_of(c) - together(c))
+		return;
+	wire_hold(c->wire);
+	while (client_send(c))
+		;
+	wire_release(c->wire);
+}
+
+static void send_again(struct load *l)
+{
+	for (size_t i = 0; i < l->count && l->again > 0; i++) {
+		if (l->clients[i].again_count > 0)
+			send_more(&l->clients[i]);
+	}
+	if (l->again > 0 && loop_seconds() > l->accepted + REFUSED_WAIT)
+		loop_done(l->loop);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -247,6 +304,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < STARTS_A_TICK && l->started < l->count; i++)
 		wire_start(l->clients[l->started++].wire);
+	send_again(l);
 	if (l->sending && l->rate > 0) {
 		l->tokens += (now - l->last_tick) * l->rate;
 		if (l->tokens > l->rate)
@@ -258,18 +316,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void end_when_over(const struct load *l)
 {
-	if (over(l) || (!l->sending && l->in_flight == 0))
+	if (over(l) || (!l->sending && l->in_flight == 0 && l->again == 0))
 		loop_done(l->loop);
-}
-
-static void send_more(struct client *c)
-{
-	if (c->in_flight > window_of(c) - together(c))
-		return;
-	wire_hold(c->wire);
-	while (may_send(c->load) && client_send(c))
-		;
-	wire_release(c->wire);
 }
 
 static void came_up(struct client *c)
@@ -288,6 +336,26 @@ static void came_up(struct client *c)
 		loop_done(l->loop);
 }
 
+static void refused(struct client *c, const struct pack *pack)
+{
+	struct load *l = c->load;
+
+	c->again[c->again_count++] = *pack;
+	l->again++;
+	l->refused++;
+	c->probing = true;
+	c->rests_until = loop_seconds() + REFUSED_PAUSE * (1 + (double)random() / (double)RAND_MAX);
+}
+
+static void accepted(struct client *c)
+{
+	struct load *l = c->load;
+
+	c->probing = false;
+	l->acked++;
+	l->accepted = loop_seconds();
+}
+
 static void acknowledged(struct client *c, uint16_t id, int reason)
 {
 	struct load *l = c->load;
@@ -299,9 +367,14 @@ static void acknowledged(struct client *c, uint16_t id, int reason)
 	slot->id = 0;
 	c->in_flight--;
 	l->in_flight--;
-	l->acked++;
-	l->refused += reason >= 0x80;
+	int64_t were = together(c);
+	if (reason >= 0x80)
+		refused(c, &slot->pack);
+	else
+		accepted(c);
 	send_more(c);
+	if (together(c) != were)
+		read_together(c);
 	end_when_over(l);
 }
 
@@ -404,7 +477,8 @@ static bool add_clients(struct load *l, const struct serials *serials, struct er
 		set_up_head(c, &c->plain, serial, false);
 		set_up_head(c, &c->asking, serial, true);
 		c->slots = calloc(l->slots, sizeof(*c->slots));
-		if (c->slots == NULL)
+		c->again = calloc(l->slots, sizeof(*c->again));
+		if (c->slots == NULL || c->again == NULL)
 			abort();
 		c->wire = wire_new(l->hub, serial, on_wire, c, e);
 		l->count++;
@@ -435,21 +509,22 @@ static bool run_load(struct load *l, struct err *e)
 	l->cpu_began = loop_cpu_seconds();
 	l->began_at = clock_us(CLOCK_REALTIME);
 	l->began = l->last_tick = loop_seconds();
+	l->accepted = l->began;
 	l->sending = true;
 	all_read_together(l);
 	send_all(l);
 	if (loop_run(l->loop, l->duration) != LOOP_DONE) {
 		l->sending = false;
 		all_read_together(l);
-		if (l->in_flight > 0)
+		if (l->in_flight > 0 || l->again > 0)
 			loop_run(l->loop, DRAIN_WAIT);
 	}
 	l->ended = loop_seconds();
 	report(l);
-	if (l->acked - l->refused == l->sent)
+	if (l->acked == l->sent)
 		return true;
 	return err_set(e, ERR_OVERLOADED,
-		       "%" PRId64 " of %" PRId64 " messages were acknowledged, %" PRId64 " of them refused%s%s",
+		       "%" PRId64 " of %" PRId64 " messages were accepted, %" PRId64 " times one was refused%s%s",
 		       l->acked, l->sent, l->refused, l->lost.detail[0] != '\0' ? "; a connection was lost: " : "",
 		       l->lost.detail);
 }
@@ -491,6 +566,7 @@ static void clean_up(struct load *l)
 	for (size_t i = 0; i < l->count; i++) {
 		wire_free(&l->clients[i].wire);
 		free(l->clients[i].slots);
+		free(l->clients[i].again);
 	}
 	free(l->clients);
 	wire_hub_free(&l->hub);

@@ -5,10 +5,12 @@ A step is one command and a way to read its result; a part is a sequence of step
 naming a failed test counts as one failure, so nothing that breaks early can look like success."""
 
 import argparse
+import contextlib
 import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -178,14 +180,55 @@ def fault_step(name, again=None):
 PARTS = {"lint": lint, "unit": unit, "sql": sql, "fuzz": fuzz, "scenario": scenario, "fault": fault}
 
 
+class Commands:
+    """Those at work. Each leads a session of its own, so that it can be ended with all that it started."""
+
+    TIDY = 60  # seconds in which one that is told to end puts away what it started
+
+    def __init__(self):
+        self.going, self.ending = set(), False
+
+    def run(self, step, out):
+        """The exit status."""
+        process = subprocess.Popen([str(word) for word in step.command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                   env={**os.environ, **step.environ}, start_new_session=True)
+        self.going.add(process)
+        try:
+            return process.wait(0 if self.ending else step.timeout)
+        except subprocess.TimeoutExpired:
+            self.signal(process, signal.SIGTERM)
+            try:
+                process.wait(self.TIDY)
+            except subprocess.TimeoutExpired:
+                self.signal(process, signal.SIGKILL)
+                process.wait()
+            raise
+        finally:
+            self.going.remove(process)
+
+    def end(self, number, _):
+        """A signal that asks us to end: so do they, and then we."""
+        self.ending = True
+        for process in list(self.going):
+            self.signal(process, signal.SIGTERM)
+        sys.exit(128 + number)
+
+    @staticmethod
+    def signal(process, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
+COMMANDS = Commands()
+
+
 def run(step):
     """Runs one step; returns what it counted, with a failure for an end that no test explains."""
     log = OUT / f"{step.name}.log"
     started = time.monotonic()
     with open(log, "wb") as out:
         try:
-            status = subprocess.run([str(word) for word in step.command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
-                                    stderr=subprocess.STDOUT, env={**os.environ, **step.environ}, timeout=step.timeout).returncode
+            status = COMMANDS.run(step, out)
         except (OSError, subprocess.TimeoutExpired) as e:
             out.write(f"\n{e}\n".encode())
             status = -1
@@ -229,6 +272,8 @@ def main():
     if unknown:
         parser.error(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
     alone_in_tree()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, COMMANDS.end)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     passed = failed = 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the scenario tests: a running coldfleet, shared by the tests of a file or made for one test alone."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from stack import Stack  # noqa: E402
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is told to end puts away what runs, first
     config.addinivalue_line("markers", "release_only: measures or uses valgrind, so not run with the sanitizer build")
 
 

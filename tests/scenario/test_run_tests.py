@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 from stack import PATIENCE, ROOT, wait_for
 
-TOOLS = {"clang-format": '[ -z "${HOLD:-}" ] || read -r _ <"$HOLD"', "shellcheck": "", "cppcheck": ""}
+TOOLS = {"clang-format": 'trap "echo put away; exit 1" TERM; [ -z "${HOLD:-}" ] || { echo at work; read -r _ <"$HOLD"; }', "shellcheck": "", "cppcheck": ""}
 GOOD = (0, ["3 passed, 0 failed"], "")
 
 
@@ -36,7 +37,7 @@ class Tree:
     def start_held(self):
         """Is at work until release()."""
         run = self.start(HOLD=str(self.fifo))
-        wait_for(self.log.exists, 20, "the run to be at work")
+        wait_for(lambda: self.log.exists() and self.log.stat().st_size > 0, 20, "the run to be at work")
         return run
 
     def release(self):
@@ -71,4 +72,13 @@ def test_a_run_that_was_killed_keeps_nobody_out_though_what_it_started_goes_on(t
     first = tree.start_held()
     first.kill()
     first.communicate(timeout=20 * PATIENCE)
+    assert ended(tree.start()) == GOOD
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_ends_what_it_started_and_lets_it_tidy_up(tree, number):
+    run = tree.start_held()
+    run.send_signal(number)
+    status, last, err = ended(run)
+    assert status == 128 + number and "put away" in tree.log.read_text(), (status, last, err, tree.log.read_text())
     assert ended(tree.start()) == GOOD

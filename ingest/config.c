@@ -34,7 +34,8 @@ const struct config_item ingest_config_items[] = {
 	NUMBER(batch_readings, CONFIG_INT, "20000", 1, 1000000, true,
 	       "readings after which a connection stores its batch"),
 	NUMBER(batch_interval, CONFIG_SECONDS, "40ms", 0, 1, true,
-	       "from one batch to the next one that is not full: a few large ones cost less than many small ones"),
+	       "from one batch to the next one with less than a quarter of batch_readings: a few large ones cost less "
+	       "than many small ones"),
 	MQTT_CONFIG_ITEMS("ingest", struct ingest_config, mqtt, "@ingest", "coldfleet-ingest",
 			  "client id; each lane appends -NUMBER. Two processes need two of them",
 			  "all ingest processes"),

@@ -18,6 +18,7 @@
 
 #define TURNS      3 /* one is committed, one is read, and one takes what still comes when both are closed */
 #define SHARDS_MAX 16
+#define ENOUGH     4  /* a turn with this part of the readings of a full one does not wait for more */
 #define LATE       2  /* turns in a row that were full too early, until they are wide */
 #define CALM       25 /* turns without that, after which they are narrow if one shard had time for all of their work */
 
@@ -131,12 +132,21 @@ static void look_in(struct turns *t, double seconds)
 	event_add(t->look, &wait);
 }
 
+static bool enough(struct turns *t)
+{
+	const struct turn *turn = turn_at(t, t->busy);
+	size_t readings = 0;
+	for (size_t i = 0; i < t->shard_count; i++)
+		readings += turn->parts[i].batch.readings;
+	return readings >= (size_t)t->options.config->batch_readings / ENOUGH;
+}
+
 bool turns_due(struct turns *t, double look_again)
 {
 	if (t->busy > 0 || t->failed || turns_filled(t) == 0)
 		return false; /* the end of what is in work comes by itself */
 	double interval = t->options.config->batch_interval, passed = clock_seconds() - t->closed_at;
-	if (passed >= interval || passed < 0)
+	if (passed >= interval || passed < 0 || enough(t))
 		return true;
 	double wanting = interval - passed;
 	if (!event_pending(t->look, EV_TIMEOUT, NULL)) /* what is to come sooner stays */

@@ -60,8 +60,9 @@ size_t turns_filled(struct turns *t);
 void turns_add(struct turns *t, const struct mqtt_message *message, int64_t received_at);
 /* The turn that is being filled has reached a limit of the configuration. */
 bool turns_full(struct turns *t);
-/* It has messages, none is in work, and the one before was closed long enough ago (ingest.batch_interval): a few large
- * batches cost less than many small ones. When only time is wanting, `ready` comes within `look_again` seconds. */
+/* It has messages, none is in work, and the one before was closed long enough ago (ingest.batch_interval), or it has
+ * many readings: a few large batches cost less than many small ones. When only time is wanting, `ready` comes within
+ * `look_again` seconds. */
 bool turns_due(struct turns *t, double look_again);
 /* Stores the turn that is being filled, which must have messages. Without room only when nothing is added until there
  * is some. */

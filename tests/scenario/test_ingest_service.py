@@ -93,6 +93,15 @@ def test_messages_within_the_interval_of_batches_are_stored_together(line):
         line.stack.start("ingest")
 
 
+def test_many_readings_do_not_wait_for_the_interval_of_batches(line, without_ingest):
+    device = line.device()
+    with Ingest(line.stack, "ingest.batch_interval=1s", "ingest.batch_readings=40").wait_ready():
+        began = time.monotonic()
+        for i in range(30):
+            assert device.ask(senml([i] * 10, seq=10 * i, start=NOW + 10 * i))["through"] == 10 * i + 9
+        assert time.monotonic() - began < 20, "each in an interval of its own takes 29 s"
+
+
 def test_readyz_is_503_with_a_reason_while_the_broker_is_down_and_recovers_by_itself(line):
     pid = line.stack.pid("ingest")
     line.stack.stop("broker")

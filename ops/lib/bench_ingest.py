@@ -212,7 +212,7 @@ def go(generator):
 
 
 def summary(generator):
-    """What the generator said at its end; nothing may have been refused or dropped."""
+    """What the generator said at its end: all of it was accepted, if not at once, and nothing dropped."""
     said = generator.stdout.readline()
     if generator.wait(120) != 0:
         raise Failure(f"the generator ended badly: {said.strip()}")
@@ -276,7 +276,7 @@ def measure_visible(stack, source, count, encoding, samples, rate, seconds):
 def measure_space(stack, samples, readings):
     """Bytes a reading of temperature, humidity and battery, in tables that hold nothing else, with their indexes."""
     stack.psql("-c", "TRUNCATE telemetry.measurement")
-    # No faster than the ring is emptied, for what it refuses is not sent again.
+    # No faster than the ring is emptied.
     measure_words = ("--full", "--messages", max(1, readings // samples), "--rate", min(30_000, 150_000 // samples))
     stack.restart_broker(ring=True)
     with stack.ingesting("ring", 1) as started, stack.generator("json", samples, *measure_words) as generator:

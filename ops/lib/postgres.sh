@@ -74,7 +74,7 @@ pg_configure() {
 		fsync = on
 		synchronous_commit = on
 		shared_buffers = 256MB
-		# As many files of WAL stay for further use as there ever are: to make one takes 50 ms, within a commit.
+		# Files of WAL stay for further use: to make one takes 50 ms, within a commit.
 		min_wal_size = 2GB
 		max_wal_size = 2GB
 		max_connections = 100

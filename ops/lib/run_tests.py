@@ -167,56 +167,47 @@ FAULT = ["--kills", "20", "--quick", "--seed", "5"]  # or what follows `ops/test
 def fault():
     """Everything fails at random under a running fleet: tests/fault/run.py."""
     yield build("release")
-    yield fault_step("fault", again=lambda: fault_step("fault-again") if "--quick" in FAULT else None)
-
-
-def fault_step(name, again=None):
-    """The short run gets a second try, named either way: commands that wait too long for a device that is there are a known fault,
-    docs/reliability.md, and say nothing about samples."""
-    return Step(name, ["/usr/bin/python3", "-B", ROOT / "tests/fault/run.py", *FAULT], whole,
-                {"COLDFLEET_BUILT": "yes", "COLDFLEET_CLUSTERS": str(OUT / "clusters"), "COLDFLEET_PRESET": "release"}, timeout=7200, again=again)
+    yield Step("fault", ["/usr/bin/python3", "-B", ROOT / "tests/fault/run.py", *FAULT], whole,
+               {"COLDFLEET_BUILT": "yes", "COLDFLEET_CLUSTERS": str(OUT / "clusters"), "COLDFLEET_PRESET": "release"}, timeout=7200)
 
 
 PARTS = {"lint": lint, "unit": unit, "sql": sql, "fuzz": fuzz, "scenario": scenario, "fault": fault}
 
 
 class Commands:
-    """Those at work. Each leads a session of its own, so that it can be ended with all that it started."""
+    """Each leads a session of its own, so that it can be ended with all that it started."""
 
     TIDY = 60  # seconds in which one that is told to end puts away what it started
-
-    def __init__(self):
-        self.going, self.ending = set(), False
+    ending = False
 
     def run(self, step, out):
-        """The exit status."""
+        """The exit status. TimeoutExpired also when we are to end."""
         process = subprocess.Popen([str(word) for word in step.command], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                    env={**os.environ, **step.environ}, start_new_session=True)
-        self.going.add(process)
+        until = time.monotonic() + step.timeout
         try:
-            return process.wait(0 if self.ending else step.timeout)
-        except subprocess.TimeoutExpired:
-            self.signal(process, signal.SIGTERM)
-            try:
-                process.wait(self.TIDY)
-            except subprocess.TimeoutExpired:
-                self.signal(process, signal.SIGKILL)
-                process.wait()
-            raise
+            while not self.ending and time.monotonic() < until:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(0.2)
+            raise subprocess.TimeoutExpired(step.name, step.timeout)
         finally:
-            self.going.remove(process)
+            self.put_away(process)
+
+    def put_away(self, process):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(self.TIDY)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def end(self, number, _):
-        """A signal that asks us to end: so do they, and then we."""
-        self.ending = True
-        for process in list(self.going):
-            self.signal(process, signal.SIGTERM)
-        sys.exit(128 + number)
-
-    @staticmethod
-    def signal(process, number):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+        """A signal that asks us to end: those at work first."""
+        if not self.ending:
+            self.ending = True
+            sys.exit(128 + number)
 
 
 COMMANDS = Commands()
@@ -273,7 +264,8 @@ def main():
         parser.error(f"no part {unknown[0]}; there are {', '.join(PARTS)}")
     alone_in_tree()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, COMMANDS.end)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, COMMANDS.end)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     passed = failed = 0

@@ -11,6 +11,7 @@ import re
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -67,8 +68,12 @@ class Stack:
 
     def __init__(self, folder, *options):
         self.dir = Path(folder)
-        self.demo("--detach", *(options or ("--trackers", "0", "--source", "lane")))
-        self.env = self._read_env()
+        try:
+            self.demo("--detach", *(options or ("--trackers", "0", "--source", "lane")))
+            self.env = self._read_env()
+        except BaseException:
+            self.down()
+            raise
 
     # Commands
 
@@ -81,7 +86,13 @@ class Stack:
         return run
 
     def down(self):
-        return self.demo("down")
+        """Ends all of it. It goes on to its end, out of reach of signals to the tests, though who waits for it is interrupted."""
+        with tempfile.TemporaryFile("w+") as said:
+            end = subprocess.Popen([DEMO, "--dir", self.dir, "down"], start_new_session=True, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                                   env={**os.environ, "COLDFLEET_PRESET": PRESET})
+            if end.wait(300) != 0:
+                said.seek(0)
+                raise AssertionError(f"ops/demo down ended with {end.returncode}:\n{said.read()}")
 
     def _read_env(self):
         """The variables of DIR/env, as a shell that sources it sees them."""

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The command `load`: as many telemetry messages as asked for, at a rate or as fast as the broker acknowledges. A
- * message that is refused is sent again after a pause, as docs/protocol.md says. No flash: what a lost connection had
- * in flight is counted, not repeated. */
+ * message that is refused is sent again, after half a second and more. No flash: what a lost connection had in flight
+ * is counted, not repeated. */
 #include "tests/tracker/commands.h"
 
 #include <inttypes.h>
@@ -48,8 +48,8 @@ struct load {
 	size_t count, started, up, next, in_flight, slots; /* a power of two */
 	bool sending;
 	double tokens, last_tick, began, ended, cpu_began;
-	double accepted;  /* when something was last */
-	int64_t began_at; /* microseconds since 1970 */
+	double refused_since; /* when something was refused first since anything was accepted; 0: nothing was */
+	int64_t began_at;     /* microseconds since 1970 */
 	int64_t sent, acked, refused, dropped, got_receipts;
 	size_t again; /* messages that were refused and are to be sent again */
 	struct latency latency;
@@ -60,6 +60,7 @@ struct load {
 struct pack {
 	int64_t number; /* of the connection, from 0 on */
 	int64_t ts;     /* microseconds since 1970, of its first sample */
+	bool asks;      /* for a receipt */
 };
 
 struct slot {
@@ -75,7 +76,7 @@ struct client {
 	char receipt[TOPIC_MAX];
 	struct packet_head plain, asking; /* without and with a receipt asked for */
 	struct slot *slots;               /* a packet's is its identifier modulo their number */
-	struct pack *again; /* refused, oldest first, sent before any new one; has room for all in flight */
+	struct pack *again;               /* refused, sent before any new one; has room for all in flight */
 	size_t again_count;
 	double rests_until; /* loop_seconds() */
 	bool probing;       /* the last one was refused: one at a time, until one is not */
@@ -199,15 +200,15 @@ static void set_up_head(const struct client *c, struct packet_head *head, const 
 
 /* One of the devices that this connection speaks for, by turns: those whose number, by the count of connections, leaves
  * its own as the remainder. A device's numbers have no gaps. Returns which of that device's messages it is. */
-static int64_t speak_for(const struct client *c, struct packet_head *head, int64_t number)
+static int64_t speak_for(const struct client *c, struct packet_head *head, const struct pack *pack)
 {
 	const struct load *l = c->load;
 	int64_t own = c - l->clients, count = (int64_t)l->count, each = (l->as_count - own + count - 1) / count;
 	char serial[TOPIC_SERIAL_MAX + 24];
 
-	snprintf(serial, sizeof(serial), "%s%" PRId64, l->as_prefix, own + number % each * count + 1);
-	set_up_head(c, head, serial, asks_receipt(l));
-	return number / each;
+	snprintf(serial, sizeof(serial), "%s%" PRId64, l->as_prefix, own + pack->number % each * count + 1);
+	set_up_head(c, head, serial, pack->asks);
+	return pack->number / each;
 }
 
 static struct pack next_pack(const struct client *c)
@@ -216,7 +217,9 @@ static struct pack next_pack(const struct client *c)
 
 	if (c->again_count > 0)
 		return c->again[0];
-	return (struct pack){.number = c->sent, .ts = ts > c->last_ts ? ts : c->last_ts + TEMPLATE_STEP_US};
+	if (ts <= c->last_ts)
+		ts = c->last_ts + TEMPLATE_STEP_US;
+	return (struct pack){.number = c->sent, .ts = ts, .asks = asks_receipt(c->load)};
 }
 
 static void count_sent(struct client *c, const struct pack *pack)
@@ -238,13 +241,13 @@ static void count_sent(struct client *c, const struct pack *pack)
 static bool client_send(struct client *c)
 {
 	struct load *l = c->load;
-	struct packet_head *head = asks_receipt(l) ? &c->asking : &c->plain;
 	size_t len;
 
 	if (!client_may_send(c))
 		return false;
 	struct pack pack = next_pack(c);
-	int64_t place = l->as_count > 0 ? speak_for(c, head, pack.number) : pack.number;
+	struct packet_head *head = pack.asks ? &c->asking : &c->plain;
+	int64_t place = l->as_count > 0 ? speak_for(c, head, &pack) : pack.number;
 	template_patch(c->template, (int32_t)(place * l->samples), pack.ts);
 	const uint8_t *payload = template_bytes(c->template, &len);
 	uint16_t id = next_id(c);
@@ -277,7 +280,7 @@ static bool over(const struct load *l)
 
 static void send_more(struct client *c)
 {
-	if (c->in_flight > window_of(c) - together(c))
+	if (!wire_writable(c->wire) || c->in_flight > window_of(c) - together(c))
 		return;
 	wire_hold(c->wire);
 	while (client_send(c))
@@ -287,11 +290,12 @@ static void send_more(struct client *c)
 
 static void send_again(struct load *l)
 {
-	for (size_t i = 0; i < l->count && l->again > 0; i++) {
-		if (l->clients[i].again_count > 0)
-			send_more(&l->clients[i]);
+	for (size_t i = 0; i < l->count && l->refused > 0; i++) {
+		struct client *c = &l->clients[i];
+		if (c->probing || c->again_count > 0)
+			send_more(c);
 	}
-	if (l->again > 0 && loop_seconds() > l->accepted + REFUSED_WAIT)
+	if (l->refused_since > 0 && loop_seconds() > l->refused_since + REFUSED_WAIT)
 		loop_done(l->loop);
 }
 
@@ -332,7 +336,7 @@ static void came_up(struct client *c)
 	c->counted = true;
 	read_together(c);
 	send_more(c);
-	if (l->up == l->count && !l->sending)
+	if (l->up == l->count && l->began == 0)
 		loop_done(l->loop);
 }
 
@@ -343,6 +347,8 @@ static void refused(struct client *c, const struct pack *pack)
 	c->again[c->again_count++] = *pack;
 	l->again++;
 	l->refused++;
+	if (l->refused_since == 0)
+		l->refused_since = loop_seconds();
 	c->probing = true;
 	c->rests_until = loop_seconds() + REFUSED_PAUSE * (1 + (double)random() / (double)RAND_MAX);
 }
@@ -351,9 +357,10 @@ static void accepted(struct client *c)
 {
 	struct load *l = c->load;
 
-	c->probing = false;
+	if (c->probing && c->in_flight == 0 && loop_seconds() >= c->rests_until)
+		c->probing = false; /* that was the one that tried */
 	l->acked++;
-	l->accepted = loop_seconds();
+	l->refused_since = 0;
 }
 
 static void acknowledged(struct client *c, uint16_t id, int reason)
@@ -509,7 +516,6 @@ static bool run_load(struct load *l, struct err *e)
 	l->cpu_began = loop_cpu_seconds();
 	l->began_at = clock_us(CLOCK_REALTIME);
 	l->began = l->last_tick = loop_seconds();
-	l->accepted = l->began;
 	l->sending = true;
 	all_read_together(l);
 	send_all(l);

@@ -17,13 +17,11 @@ def pytest_configure(config):
 
 
 def running(folder):
-    stack = None
+    stack = Stack(folder)
     try:
-        stack = Stack(folder)
         yield stack
     finally:
-        if stack:
-            stack.down()
+        stack.down()
 
 
 @pytest.fixture(scope="module")

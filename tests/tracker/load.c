@@ -213,10 +213,9 @@ static int64_t speak_for(const struct client *c, struct packet_head *head, const
 
 static struct pack next_pack(const struct client *c)
 {
-	int64_t ts = clock_us(CLOCK_REALTIME);
-
 	if (c->again_count > 0)
 		return c->again[0];
+	int64_t ts = clock_us(CLOCK_REALTIME);
 	if (ts <= c->last_ts)
 		ts = c->last_ts + TEMPLATE_STEP_US;
 	return (struct pack){.number = c->sent, .ts = ts, .asks = asks_receipt(c->load)};
